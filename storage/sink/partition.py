@@ -1,0 +1,85 @@
+"""One partition of the sink: what waits in memory, and where the next insert begins."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from confluent_kafka import Message
+
+from proventrail.storage.sink.progress import Pending
+from proventrail.storage.sink.writer import Chunk, PartitionWriter
+
+
+class SinkPartition:
+    """Records of one assigned partition that wait for their insert, in the order of the log.
+
+    `position` is the offset before which everything is stored. A `pending` insert, announced by a process that died,
+    is cut exactly as it was announced.
+    """
+
+    def __init__(
+        self, topic: str, topic_id: str, partition: int, position: int, pending: Pending | None, writer: PartitionWriter
+    ) -> None:
+        self.topic = topic
+        self.topic_id = topic_id
+        self.partition = partition
+        self.position = position
+        self.committed = position
+        self.writer = writer
+        self.writing = False
+        self.revoked = False
+        self.opened = False
+        self.pending = pending
+        self._messages: list[Message] = []
+        self._bytes = 0
+        self._since = 0.0
+
+    @property
+    def buffered_bytes(self) -> int:
+        return self._bytes
+
+    def add(self, messages: Sequence[Message], size: int, now: float | None = None) -> None:
+        """Take in consecutive messages of `size` bytes in all."""
+        if not self._messages:
+            self._since = time.monotonic() if now is None else now
+        self._messages.extend(messages)
+        self._bytes += size
+
+    def is_due(self, now: float, linger: float, max_rows: int, max_bytes: int) -> bool:
+        """Whether the next chunk should be written now: it is full, old enough, or a replay that is complete."""
+        if not self._messages or self.writing:
+            return False
+        if self.pending:
+            return bool(self._messages[-1].offset() >= self.pending.end - 1)
+        return now - self._since >= linger or len(self._messages) >= max_rows or self._bytes >= max_bytes
+
+    def take(self, now: float, max_rows: int) -> Chunk:
+        """The next chunk; what lies behind it stays."""
+        messages = self._messages
+        cut = min(len(messages), max_rows)
+        if self.pending:
+            end = self.pending.end
+            cut = next((i for i, m in enumerate(messages) if m.offset() >= end), len(messages))
+        taken, self._messages = messages[:cut], messages[cut:]
+        self._bytes = sum(len(m) for m in self._messages)
+        self._since = now
+        self.writing = True
+        offsets = [m.offset() for m in taken]
+        return Chunk(
+            topic=self.topic,
+            topic_id=self.topic_id,
+            partition=self.partition,
+            start=self.position,
+            end=self.pending.end if self.pending else offsets[-1] + 1,
+            offsets=offsets,
+            keys=[m.key() for m in taken],
+            values=[m.value() for m in taken],
+            timestamps=[m.timestamp()[1] for m in taken],
+        )
+
+    def written(self, chunk: Chunk) -> None:
+        """`chunk` is stored; the next one begins where it ended."""
+        self.position = chunk.end
+        self.pending = None
+        self.writing = False

@@ -1,0 +1,70 @@
+"""The store as the sink and the queries see it: three methods, the same over HTTP and in process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import clickhouse_connect
+import pyarrow as pa
+
+from proventrail.schemas.settings import ClickHouseSettings
+
+INSERT_SETTINGS: dict[str, Any] = {
+    # One insert is one block: one part per ClickHouse partition, all or nothing, with one deduplication token.
+    "async_insert": 0,
+    "max_insert_block_size": 10_000_000,
+    "min_insert_block_size_rows": 10_000_000,
+    "min_insert_block_size_bytes": 1 << 30,
+    "max_insert_threads": 1,
+    "input_format_parallel_parsing": 0,
+    # A repeated insert that the table drops still reaches the views that a crash may have left behind.
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    # Distributed tables: acknowledged means written on the shard.
+    "distributed_foreground_insert": 1,
+}
+
+
+class Store(Protocol):
+    """A ClickHouse server or an embedded engine. Methods raise clickhouse-connect's `ClickHouseError`."""
+
+    def command(self, sql: str) -> object:
+        """Run a statement that gives no rows."""
+        ...
+
+    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Run a query; `parameters` are bound on the server, written `{name:Type}` in `sql`."""
+        ...
+
+    def insert(self, table: str, rows: pa.Table, token: str) -> None:
+        """Insert `rows`, whose columns are named like the table's, as one block with a deduplication token."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class ServerStore:
+    """A ClickHouse server (or an endpoint that speaks its HTTP) through clickhouse-connect."""
+
+    def __init__(self, settings: ClickHouseSettings) -> None:
+        self._client = clickhouse_connect.get_client(
+            dsn=settings.url,
+            username=settings.username,
+            password=settings.password.get_secret_value(),
+            ca_cert=settings.ca_cert,
+            # Retrying is the caller's: it knows which statement may be repeated.
+            query_retries=0,
+        )
+
+    def command(self, sql: str) -> object:
+        return self._client.command(sql)
+
+    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in self._client.query(sql, parameters=dict(parameters or {})).result_rows]
+
+    def insert(self, table: str, rows: pa.Table, token: str) -> None:
+        settings = {**INSERT_SETTINGS, "insert_deduplication_token": token}
+        self._client.insert_arrow(table, rows, settings=settings)
+
+    def close(self) -> None:
+        self._client.close()
