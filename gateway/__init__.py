@@ -1,0 +1,8 @@
+"""HTTP in: OpenLineage events are checked, mapped and acknowledged once Kafka has them."""
+
+from proventrail.gateway.auth import ensure_token
+from proventrail.gateway.client_config import client_configuration
+from proventrail.gateway.server import GatewayServer, run_gateway
+from proventrail.gateway.settings import GatewaySettings
+
+__all__ = ["GatewayServer", "GatewaySettings", "client_configuration", "ensure_token", "run_gateway"]

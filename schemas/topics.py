@@ -22,6 +22,7 @@ MAX_EVENT_BYTES = 10 * 1024 * 1024
 """Largest event that the pipeline accepts, in bytes of its encoded form."""
 MAX_MESSAGE_BYTES = 12 * 1024 * 1024
 """`max.message.bytes` of the topics: an event grows a little when it is enriched."""
+MAX_DEADLETTER_BYTES = MAX_MESSAGE_BYTES + (1 << 20)
 
 _HOUR_MS = 3_600_000
 
@@ -56,7 +57,8 @@ def topic_specs(partitions: int = 4, replication: int = 1, retention_bytes: int 
         spec(OPENLINEAGE, 24),
         spec(REFINED, 72),
         spec(OBSERVATIONS, 72),
-        spec(DEADLETTER, 24 * 30),
+        # A dead letter wraps the record it is about.
+        spec(DEADLETTER, 24 * 30, **{"max.message.bytes": str(MAX_DEADLETTER_BYTES)}),
         spec(FINDINGS, 24 * 30),
         TopicSpec(CATALOG, 1, replication, {"cleanup.policy": "compact", "max.message.bytes": str(MAX_MESSAGE_BYTES)}),
     ]

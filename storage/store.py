@@ -1,4 +1,4 @@
-"""The store as the sink and the queries see it: three methods, the same over HTTP and in process."""
+"""The store as the sink and the queries see it: the same three methods over HTTP and in process."""
 
 from __future__ import annotations
 
@@ -43,28 +43,35 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
-class ServerStore:
-    """A ClickHouse server (or an endpoint that speaks its HTTP) through clickhouse-connect."""
+class ClientStore:
+    """A Store over a client of clickhouse-connect, whichever its interface."""
 
-    def __init__(self, settings: ClickHouseSettings) -> None:
-        self._client = clickhouse_connect.get_client(
-            dsn=settings.url,
-            username=settings.username,
-            password=settings.password.get_secret_value(),
-            ca_cert=settings.ca_cert,
-            # Retrying is the caller's: it knows which statement may be repeated.
-            query_retries=0,
-        )
+    def __init__(self, client: Any) -> None:
+        self.client = client
 
     def command(self, sql: str) -> object:
-        return self._client.command(sql)
+        return self.client.command(sql)
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in self._client.query(sql, parameters=dict(parameters or {})).result_rows]
+        return [tuple(row) for row in self.client.query(sql, parameters=dict(parameters or {})).result_rows]
 
     def insert(self, table: str, rows: pa.Table, token: str) -> None:
         settings = {**INSERT_SETTINGS, "insert_deduplication_token": token}
-        self._client.insert_arrow(table, rows, settings=settings)
+        database, _, name = table.rpartition(".")
+        self.client.insert_arrow(name, rows.combine_chunks(), database=database or None, settings=settings)
 
     def close(self) -> None:
-        self._client.close()
+        self.client.close()
+
+
+def connect(settings: ClickHouseSettings) -> ClientStore:
+    """A ClickHouse server, or an endpoint that speaks its HTTP."""
+    client = clickhouse_connect.get_client(
+        dsn=settings.url,
+        username=settings.username,
+        password=settings.password.get_secret_value(),
+        ca_cert=settings.ca_cert,
+        # Retrying is the caller's: it knows which statement may be repeated.
+        query_retries=0,
+    )
+    return ClientStore(client)

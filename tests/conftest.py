@@ -1,7 +1,18 @@
-"""Real parts for every test: one embedded broker for the session, topics of their own per test."""
+"""Real parts for every test: one embedded broker for the session, topics of their own for each test.
+
+| fixture | scope | gives |
+|---|---|---|
+| `kafka` | session | `KafkaBroker`, started by the first test that asks; `.bootstrap_servers` |
+| `kafka_settings` | function | `KafkaSettings` for it |
+| `make_topic` (`topic_factory`) | function | `make_topic(partitions=1, name="t", **config) -> str`; `retention_ms=1000` sets `retention.ms` |
+| `kafka_cluster` | module | `KafkaCluster` of three nodes: `.kill9(i)`, `.start(i)`, i from 0; whole again after each test |
+| `make_cluster_topic` | function | as `make_topic`, on the cluster, replicated to all nodes |
+| `repo_dir`, `shared_dir`, `recorded_dir` | session | folders; `shared_dir` skips where there is none |
+"""
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,19 +41,19 @@ def shared_dir(repo_dir: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def recorded_dir(repo_dir: Path) -> Path:
+    """Our own recordings of OpenLineage events: in the repository, else where they were recorded."""
+    for folder in (repo_dir / "examples" / "recorded", repo_dir.parent / "shared" / "recorded"):
+        if folder.is_dir():
+            return folder
+    pytest.skip("needs examples/recorded or ../shared/recorded")
+
+
+@pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
-    """The session's broker, started by the first test that asks for it."""
     broker = KafkaBroker(tmp_path_factory.mktemp("kafka")).start()
     yield broker
     broker.stop()
-
-
-@pytest.fixture(scope="module")
-def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
-    """Three nodes; a test that kills one starts it again."""
-    cluster = KafkaCluster(tmp_path_factory.mktemp("cluster")).start()
-    yield cluster
-    cluster.stop()
 
 
 @pytest.fixture
@@ -50,26 +61,52 @@ def kafka_settings(kafka: KafkaBroker) -> KafkaSettings:
     return KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)
 
 
-def create_topic(bootstrap_servers: str, name: str, partitions: int, replication: int, config: dict[str, str]) -> None:
-    """Create a topic and wait until every partition has a leader."""
+@pytest.fixture(scope="module")
+def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    cluster = KafkaCluster(tmp_path_factory.mktemp("cluster")).start()
+    yield cluster
+    cluster.stop()
+
+
+def create_topic(
+    bootstrap_servers: str, name: str, partitions: int = 1, replication: int = 1, config: dict[str, str] | None = None
+) -> None:
+    """Create a topic and wait until every partition has a leader that the metadata names."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
-    topic = NewTopic(name, num_partitions=partitions, replication_factor=replication, config=config)
+    topic = NewTopic(name, num_partitions=partitions, replication_factor=replication, config=config or {})
     admin.create_topics([topic], operation_timeout=20)[name].result()
-    while True:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
         found = admin.list_topics(name, timeout=10).topics[name]
-        if found.error is None and len(found.partitions) == partitions:
+        led = [p for p in found.partitions.values() if p.leader >= 0]
+        if found.error is None and len(led) == partitions:
             return
+        time.sleep(0.02)
+    pytest.fail(f"topic {name} has no leader for each of its {partitions} partitions")
+
+
+def _topic_maker(bootstrap_servers: str, replication: int) -> MakeTopic:
+    def make(partitions: int = 1, name: str = "t", **config: object) -> str:
+        unique = f"{name}-{uuid.uuid4().hex[:8]}"
+        dotted = {key.replace("_", "."): str(value) for key, value in config.items()}
+        create_topic(bootstrap_servers, unique, partitions, replication, dotted)
+        return unique
+
+    return make
 
 
 @pytest.fixture
 def make_topic(kafka: KafkaBroker) -> MakeTopic:
-    """`make_topic(name="t", partitions=1, **config)` creates a topic with a unique name and gives the name."""
+    """Creates a topic with a unique name on the session's broker and gives the name."""
+    return _topic_maker(kafka.bootstrap_servers, 1)
 
-    def make(name: str = "t", partitions: int = 1, **config: str) -> str:
-        unique = f"{name}-{uuid.uuid4().hex[:8]}"
-        create_topic(
-            kafka.bootstrap_servers, unique, partitions, 1, {k.replace("_", "."): v for k, v in config.items()}
-        )
-        return unique
 
-    return make
+@pytest.fixture
+def topic_factory(make_topic: MakeTopic) -> MakeTopic:
+    return make_topic
+
+
+@pytest.fixture
+def make_cluster_topic(kafka_cluster: KafkaCluster) -> MakeTopic:
+    """Creates a topic with a unique name on the cluster, replicated to all of its nodes."""
+    return _topic_maker(kafka_cluster.bootstrap_servers, len(kafka_cluster.nodes))

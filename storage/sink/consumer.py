@@ -1,9 +1,9 @@
 """The sink's loop: Kafka -> chunks -> inserts, with the announcement of each insert committed before it.
 
-Two threads: this one polls (so that the group knows we live, however slow the store is), the other writes one chunk
-at a time. Order per chunk: commit (start, metadata = what is about to be inserted), insert, and only then move on;
-the next commit, or an idle one, confirms it. A crash at any point leads to the same insert again, and the writer
-leaves out what is stored already.
+Two threads: this one polls and commits (so that the group knows we live, however slow the store is), the other talks
+to the store, one chunk at a time. Order per chunk: commit (start, metadata = what is about to be inserted), insert, and
+only then move on; the next commit, or an idle one, confirms it. A crash at any point leads to the same insert again,
+and the writer leaves out what is stored already.
 """
 
 from __future__ import annotations
@@ -13,40 +13,30 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from itertools import groupby
+from itertools import count, groupby
+from typing import TypeVar
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.storage.errors import ClickHouseError, describe, is_retriable
 from proventrail.storage.sink.partition import SinkPartition
 from proventrail.storage.sink.progress import Pending
 from proventrail.storage.sink.writer import Chunk, PartitionWriter, SinkError, Written
-from proventrail.streaming.admin import topic_ids
+from proventrail.streaming.admin import TopicIds
+from proventrail.streaming.errors import NOT_OWNER, POSITION_GONE, is_transient
 from proventrail.telemetry import metrics
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 WriterFactory = Callable[[int], PartitionWriter]
 
-_NOT_OWNER = {KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS}
-_TRANSIENT = {
-    KafkaError._TRANSPORT,
-    KafkaError._ALL_BROKERS_DOWN,
-    KafkaError._TIMED_OUT,
-    KafkaError._RESOLVE,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.REQUEST_TIMED_OUT,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.NOT_COORDINATOR,
-}
 _BACK_OFF_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5)
 
 
 class _Revoked(Exception):
-    """The partition of a chunk went to another sink before its insert began; that one does it."""
+    """The partition went to another sink while the store was away; that one does the insert."""
 
 
 class Sink:
@@ -68,12 +58,12 @@ class Sink:
         buffer_bytes: int = 48 << 20,
         revoke_seconds: float = 20.0,
     ) -> None:
-        self._kafka = kafka
+        self._topic_ids = TopicIds(kafka)
         self._factories = topics
         self._linger, self._max_rows, self._max_bytes = linger, max_rows, max_bytes
         self._buffer_bytes, self._revoke_seconds = buffer_bytes, revoke_seconds
         self._partitions: dict[tuple[str, int], SinkPartition] = {}
-        self._work: queue.Queue[tuple[SinkPartition, Chunk] | None] = queue.Queue()
+        self._work: queue.Queue[tuple[SinkPartition, Chunk | None] | None] = queue.Queue()
         self._failure: BaseException | None = None
         self._trouble = "not started"
         self._idle = threading.Condition()
@@ -177,11 +167,10 @@ class Sink:
 
     def _check(self, message: Message) -> None:
         error = message.error()
-        code = error.code()
-        if code in _TRANSIENT or error.retriable():
+        if error is None or is_transient(error):
             return
         where = f"{message.topic()}[{message.partition()}]"
-        if code == KafkaError._AUTO_OFFSET_RESET:
+        if error.code() in POSITION_GONE:
             raise SinkError(
                 f"{where}: the records after the committed offset are gone (retention was shorter than the time the "
                 "sink was away, or the topic was made again). `proventrail verify-delivery` lists what is missing; "
@@ -192,12 +181,34 @@ class Sink:
     def _submit_due(self, now: float) -> None:
         for held in self._partitions.values():
             if held.is_due(now, self._linger, self._max_rows, self._max_bytes):
-                self._work.put((held, held.take(now, self._max_rows)))
+                self._submit(held, now)
+
+    def _submit(self, held: SinkPartition, now: float) -> None:
+        if held.pending is not None or self._announce(held):
+            self._work.put((held, held.take(now, self._max_rows)))
+
+    def _announce(self, held: SinkPartition) -> bool:
+        """Commit what is about to be inserted; False if that must be tried again later."""
+        metadata = Pending(held.next_end(self._max_rows), held.writer.marks()).to_metadata()
+        try:
+            self._consumer.commit(
+                offsets=[TopicPartition(held.topic, held.partition, held.position, metadata)], asynchronous=False
+            )
+        except KafkaException as error:
+            cause = error.args[0]
+            if cause.code() not in NOT_OWNER and not is_transient(cause):
+                raise SinkError(
+                    f"{held.topic}[{held.partition}]: announcing an insert failed with {cause.name()}"
+                ) from error
+            log.warning("announcing an insert failed with %s; trying again", cause.name())
+            return False
+        held.committed = held.position
+        return True
 
     # -- group membership ----------------------------------------------------------------------------------------------
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        ids = topic_ids(self._kafka, sorted({tp.topic for tp in partitions}))
+        ids = self._topic_ids(sorted({tp.topic for tp in partitions}))
         for tp in consumer.committed(partitions, timeout=30):
             if tp.error is not None:
                 raise KafkaException(tp.error)
@@ -205,9 +216,9 @@ class Sink:
             low = consumer.get_watermark_offsets(tp, timeout=30)[0] if start < 0 else start
             pending = Pending.from_metadata(tp.metadata)
             writer = self._factories[tp.topic](tp.partition)
-            self._partitions[tp.topic, tp.partition] = SinkPartition(
-                tp.topic, ids[tp.topic], tp.partition, low, pending, writer
-            )
+            held = SinkPartition(tp.topic, ids[tp.topic], tp.partition, low, pending, writer)
+            self._partitions[tp.topic, tp.partition] = held
+            self._work.put((held, None))
         consumer.incremental_assign(
             [
                 TopicPartition(tp.topic, tp.partition, self._partitions[tp.topic, tp.partition].position)
@@ -254,8 +265,8 @@ class Sink:
         while time.monotonic() < deadline and self._failure is None:
             now = time.monotonic()
             for held in self._partitions.values():
-                if held.buffered_bytes and not held.writing and not held.pending:
-                    self._work.put((held, held.take(now, self._max_rows)))
+                if held.buffered_bytes and held.opened and not held.writing and not held.pending:
+                    self._submit(held, now)
             if not any(held.writing for held in self._partitions.values()):
                 break
             with self._idle:
@@ -277,7 +288,10 @@ class Sink:
             while (item := self._work.get()) is not None:
                 held, chunk = item
                 try:
-                    self._write(held, chunk)
+                    if chunk is None:
+                        self._patiently(held, held.open)
+                    else:
+                        self._write(held, chunk)
                 except _Revoked:
                     held.writing = False
                 with self._idle:
@@ -289,55 +303,34 @@ class Sink:
 
     def _write(self, held: SinkPartition, chunk: Chunk) -> None:
         started = time.monotonic()
-        replay = held.pending is not None
-        attempt = 0
-        announced = False
-        while True:
-            try:
-                if not held.opened:
-                    held.writer.open(held.pending)
-                    held.opened = True
-                if not announced:
-                    self._announce(held, chunk)
-                    announced = True
-                written = held.writer.write(chunk, replay=replay)
-                break
-            except ClickHouseError as error:
-                if not is_retriable(error):
-                    raise SinkError(
-                        f"{chunk.topic}[{chunk.partition}] {chunk.start}..{chunk.end}: {describe(error)}; "
-                        "nothing was dropped: mend the store and start the sink again"
-                    ) from error
-                replay = True
-                self._back_off(held, describe(error), attempt)
-                attempt += 1
-        self._trouble = ""
+        first_try = held.pending is None
+        attempts = 0
+
+        def attempt() -> Written:
+            nonlocal attempts
+            attempts += 1
+            return held.writer.write(chunk, replay=attempts > 1 or not first_try)
+
+        written = self._patiently(held, attempt)
         held.written(chunk)
         self._count(chunk, written, time.monotonic() - started)
 
-    def _announce(self, held: SinkPartition, chunk: Chunk) -> None:
-        if held.revoked:
-            raise _Revoked
-        if held.pending:
-            return
-        metadata = Pending(chunk.end, held.writer.marks()).to_metadata()
-        offset = TopicPartition(chunk.topic, chunk.partition, chunk.start, metadata)
-        for attempt in range(60):
+    def _patiently(self, held: SinkPartition, action: Callable[[], T]) -> T:
+        """Do `action`, again and again while the store is away or busy."""
+        for attempt in count():
             try:
-                self._consumer.commit(offsets=[offset], asynchronous=False)
-            except KafkaException as error:
-                code = error.args[0].code()
-                if held.revoked or code in _NOT_OWNER:
-                    raise _Revoked from error
-                if code not in _TRANSIENT and not error.args[0].retriable():
+                result = action()
+            except ClickHouseError as error:
+                if not is_retriable(error):
                     raise SinkError(
-                        f"{chunk.topic}[{chunk.partition}]: announcing an insert failed with {error.args[0].name()}"
+                        f"{held.topic}[{held.partition}] from {held.position}: {describe(error)}; "
+                        "nothing was dropped: mend the store and start the sink again"
                     ) from error
-                self._back_off(held, f"commit failed with {error.args[0].name()}", attempt)
+                self._back_off(held, describe(error), attempt)
             else:
-                held.committed = chunk.start
-                return
-        raise SinkError(f"{chunk.topic}[{chunk.partition}]: Kafka has not taken a commit for minutes")
+                self._trouble = ""
+                return result
+        raise AssertionError("count() does not end")
 
     def _back_off(self, held: SinkPartition, reason: str, attempt: int) -> None:
         if held.revoked:

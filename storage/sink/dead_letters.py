@@ -7,8 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from proventrail.schemas.avro import CodecError, decode
+from proventrail.schemas.avro import decode
 from proventrail.schemas.columns import Undecodable
+from proventrail.schemas.wire import CodecError
 from proventrail.storage.derive import CoordinateRange
 from proventrail.storage.dialect import Dialect
 from proventrail.storage.sink.progress import Pending

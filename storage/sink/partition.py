@@ -48,35 +48,45 @@ class SinkPartition:
 
     def is_due(self, now: float, linger: float, max_rows: int, max_bytes: int) -> bool:
         """Whether the next chunk should be written now: it is full, old enough, or a replay that is complete."""
-        if not self._messages or self.writing:
+        if not self._messages or self.writing or not self.opened:
             return False
         if self.pending:
             return bool(self._messages[-1].offset() >= self.pending.end - 1)
         return now - self._since >= linger or len(self._messages) >= max_rows or self._bytes >= max_bytes
 
+    def _cut(self, max_rows: int) -> int:
+        if self.pending is None:
+            return min(len(self._messages), max_rows)
+        end = self.pending.end
+        return next((i for i, m in enumerate(self._messages) if m.offset() >= end), len(self._messages))
+
+    def next_end(self, max_rows: int) -> int:
+        """The offset before which the next chunk ends."""
+        return self.pending.end if self.pending else int(self._messages[self._cut(max_rows) - 1].offset()) + 1
+
     def take(self, now: float, max_rows: int) -> Chunk:
         """The next chunk; what lies behind it stays."""
-        messages = self._messages
-        cut = min(len(messages), max_rows)
-        if self.pending:
-            end = self.pending.end
-            cut = next((i for i, m in enumerate(messages) if m.offset() >= end), len(messages))
-        taken, self._messages = messages[:cut], messages[cut:]
+        cut, end = self._cut(max_rows), self.next_end(max_rows)
+        taken, self._messages = self._messages[:cut], self._messages[cut:]
         self._bytes = sum(len(m) for m in self._messages)
         self._since = now
         self.writing = True
-        offsets = [m.offset() for m in taken]
         return Chunk(
             topic=self.topic,
             topic_id=self.topic_id,
             partition=self.partition,
             start=self.position,
-            end=self.pending.end if self.pending else offsets[-1] + 1,
-            offsets=offsets,
+            end=end,
+            offsets=[m.offset() for m in taken],
             keys=[m.key() for m in taken],
             values=[m.value() for m in taken],
             timestamps=[m.timestamp()[1] for m in taken],
         )
+
+    def open(self) -> None:
+        """Learn what is stored; from then on chunks may be written. Raises ClickHouseError."""
+        self.writer.open(self.pending)
+        self.opened = True
 
     def written(self, chunk: Chunk) -> None:
         """`chunk` is stored; the next one begins where it ended."""

@@ -73,6 +73,7 @@ def test_missing_and_unknown_jars_are_named(tmp_path: Path) -> None:
         verify_jars([*kafka_jars(), tmp_path / "evil.jar"])
 
 
+@pytest.mark.faults
 def test_a_cluster_of_three_serves_with_one_node_killed(tmp_path: Path) -> None:
     cluster = KafkaCluster(tmp_path).start()
     create_topic(cluster.bootstrap_servers, "t", 1, 3, {"min.insync.replicas": "2"})

@@ -1,0 +1,122 @@
+"""Single records as Avro: encoding for the SDK, decoding that resolves what older versions wrote.
+
+Needs fastavro alone. Whole batches go through `columns`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from io import BytesIO
+from typing import Any
+
+import fastavro
+import fastavro.schema
+
+from proventrail.schemas.wire import SINGLE_OBJECT_MAGIC, CodecError, parse
+from proventrail.schemas.writer import Write, compile_writer
+
+Record = dict[str, Any]
+Resolver = Callable[[int], str]
+"""Gives the schema (JSON text) of a registry id. Raises CodecError `unknown-schema`."""
+
+NAMES = ("lineage_event", "refined_event", "dead_letter", "observation", "catalog_entry")
+
+
+@cache
+def schema_json(name: str) -> str:
+    """The current schema `name` as JSON text."""
+    return files("proventrail.schemas").joinpath("avro", f"{name}.avsc").read_text(encoding="utf-8")
+
+
+@cache
+def schema(name: str) -> dict[str, Any]:
+    """The current schema `name`, parsed by fastavro."""
+    return _parse(schema_json(name))
+
+
+def _parse(text: str) -> dict[str, Any]:
+    parsed = fastavro.parse_schema(json.loads(text), _force=True)
+    if not isinstance(parsed, dict):
+        raise CodecError("unknown-schema", "a schema of ours is a record")
+    return parsed
+
+
+def _fingerprint_of(text: str) -> bytes:
+    canonical = fastavro.schema.to_parsing_canonical_form(json.loads(text))
+    # fastavro gives the fingerprint as hexadecimal digits of its little-endian bytes.
+    return bytes.fromhex(fastavro.schema.fingerprint(canonical, "CRC-64-AVRO"))
+
+
+@cache
+def fingerprint(name: str) -> bytes:
+    """CRC-64-AVRO of the current schema's parsing canonical form, 8 bytes, little-endian as in a frame."""
+    return _fingerprint_of(schema_json(name))
+
+
+@cache
+def single_object_prefix(name: str) -> bytes:
+    """The 10 bytes before a datum of the current schema."""
+    return SINGLE_OBJECT_MAGIC + fingerprint(name)
+
+
+@cache
+def _history(name: str) -> dict[bytes, dict[str, Any]]:
+    """Fingerprint -> parsed schema of every published version of `name`."""
+    folder = files("proventrail.schemas").joinpath("history", name)
+    texts = [entry.read_text(encoding="utf-8") for entry in folder.iterdir() if entry.name.endswith(".avsc")]
+    return {_fingerprint_of(text): _parse(text) for text in texts}
+
+
+@cache
+def _registered(text: str) -> dict[str, Any]:
+    return _parse(text)
+
+
+def writer_schema(name: str, reference: bytes | int, resolver: Resolver | None = None) -> dict[str, Any]:
+    """The schema that wrote a record framed with `reference`. Raises CodecError `unknown-schema`."""
+    if isinstance(reference, int):
+        if resolver is None:
+            raise CodecError("unknown-schema", f"schema id {reference} needs a schema registry, and none is configured")
+        return _registered(resolver(reference))
+    if reference == fingerprint(name):
+        return schema(name)
+    found = _history(name).get(reference)
+    if found is None:
+        raise CodecError("unknown-schema", f"no version of {name} has the fingerprint {reference.hex()}")
+    return found
+
+
+@cache
+def _writer(name: str) -> Write:
+    return compile_writer(json.loads(schema_json(name)))
+
+
+def encode_datum(name: str, record: Record) -> bytes:
+    """`record` by the current schema, without a frame. Raises CodecError if it does not fit."""
+    try:
+        return _writer(name)(record)
+    except (TypeError, ValueError, KeyError, OverflowError, AttributeError) as error:
+        # The message of the cause may quote a value: it must not go on.
+        raise CodecError("undecodable", f"the record does not fit the schema {name} ({type(error).__name__})") from None
+
+
+def encode(name: str, record: Record) -> bytes:
+    """`record` as an Avro single object. Raises CodecError if it does not fit the schema."""
+    return single_object_prefix(name) + encode_datum(name, record)
+
+
+def decode(name: str, data: bytes | None, resolver: Resolver | None = None) -> Record:
+    """A framed record, resolved to the current schema. Raises CodecError with a code that says what is wrong."""
+    frame = parse(data)
+    assert data is not None
+    written = writer_schema(name, frame.schema, resolver)
+    try:
+        found = fastavro.schemaless_reader(BytesIO(data[frame.start :]), written, schema(name))
+    except (ValueError, TypeError, IndexError, KeyError, EOFError, OverflowError, MemoryError) as error:
+        raise CodecError("undecodable", f"not a datum of {name} ({type(error).__name__})") from None
+    if not isinstance(found, dict):
+        raise CodecError("undecodable", f"not a record of {name}")
+    return found

@@ -1,0 +1,354 @@
+"""The refine process: raw topics -> refine -> refined, dead-letter and observation topics, exactly in that order.
+
+Offsets are committed only after everything that a batch led to was acknowledged. While the brokers take one batch, the
+next is being refined. A crash or a rebalance replays from the commit; the sink recognises repeats by their raw
+coordinates, because a replay gives the same bytes in the same order.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from itertools import groupby
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from proventrail.schemas import avro
+from proventrail.schemas.settings import KafkaSettings
+from proventrail.schemas.topics import DEADLETTER, MAX_DEADLETTER_BYTES, OBSERVATIONS, RAW_TOPICS, REFINED
+from proventrail.stream_processors.refine import Refine, Refined
+from proventrail.stream_processors.steps.batch import RawBatch
+from proventrail.streaming.admin import TopicError, TopicIds
+from proventrail.streaming.errors import NOT_OWNER, POSITION_GONE, TOPIC_GONE, is_transient
+from proventrail.telemetry import metrics
+
+log = logging.getLogger(__name__)
+
+_STAGE = "refine"
+_SAFE = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    # A position that retention has overtaken must be an error that we see, never a silent jump.
+    "auto.offset.reset": "error",
+    "isolation.level": "read_committed",
+}
+_SAFE_PRODUCER = {"enable.idempotence": True, "acks": "all"}
+
+Where = tuple[str, int]
+
+
+class RefineError(Exception):
+    """Going on would lose an event, or settings would: the process stops, and nothing is lost."""
+
+
+def _checked(config: dict[str, Any], safe: dict[str, Any]) -> dict[str, Any]:
+    for name, value in safe.items():
+        if str(config.get(name, value)).lower() != str(value).lower():
+            raise RefineError(f"{name} must be {value}: anything else can lose events. Remove it from the settings")
+    return {**config, **safe}
+
+
+class RefineProcess:
+    """Runs `refine` over the raw topics until stopped.
+
+    `consumer_config` and `producer_config` take librdkafka's names; settings that can lose events are refused.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        refine: Refine,
+        *,
+        group: str = "proventrail-refine",
+        raw_topics: tuple[str, ...] = RAW_TOPICS,
+        refined: str = REFINED,
+        dead_letters: str = DEADLETTER,
+        observations: str = OBSERVATIONS,
+        batch_records: int = 10_000,
+        drain_seconds: float = 20.0,
+        before_batch: Any = None,
+        consumer_config: dict[str, Any] | None = None,
+        producer_config: dict[str, Any] | None = None,
+    ) -> None:
+        self._refine = refine
+        self._topics = raw_topics
+        self._refined, self._dead_letters, self._observations = refined, dead_letters, observations
+        self._batch_records, self._drain_seconds = batch_records, drain_seconds
+        self._before_batch = before_batch or (lambda: None)
+        self._topic_ids = TopicIds(kafka)
+        self._ids: dict[str, str] = {}
+        self._ids_checked = 0.0
+        self._positions: dict[Where, int] = {}
+        self._in_flight: dict[Where, int] = {}
+        self._newest: dict[Where, int] = {}
+        self._delivery_error: KafkaError | None = None
+        self._trouble = "not started"
+        self._last_poll = 0.0
+        self._stop = threading.Event()
+        self._consumer = Consumer(
+            {
+                "partition.assignment.strategy": "cooperative-sticky",
+                "queued.max.messages.kbytes": 32_768,
+                "fetch.message.max.bytes": 4 << 20,
+                "fetch.wait.max.ms": 20,
+                **kafka.client_config(),
+                **_checked(consumer_config or {}, _SAFE),
+                "group.id": group,
+            },
+            logger=log,
+        )
+        self._producer = Producer(
+            {
+                "linger.ms": 5,
+                "batch.size": 1 << 20,
+                "compression.type": "lz4",
+                "message.max.bytes": MAX_DEADLETTER_BYTES,
+                # One batch at a time is in flight; it must fit, or its order could not be kept.
+                "queue.buffering.max.messages": 10_000_000,
+                "queue.buffering.max.kbytes": 1 << 20,
+                # A broker that is away is waited for: back-pressure, not an error.
+                "message.timeout.ms": 0,
+                **kafka.client_config(),
+                **_checked(producer_config or {}, _SAFE_PRODUCER),
+                "delivery.report.only.error": True,
+            },
+            logger=log,
+        )
+
+    def ready(self) -> tuple[bool, str]:
+        """Ready while it has joined the group, polls, and the brokers take what it produces."""
+        if self._trouble:
+            return False, self._trouble
+        if time.monotonic() - self._last_poll > 30:
+            return False, "has not polled for 30 s"
+        return True, f"{len(self._positions)} partitions"
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop`; then finish what is in flight and leave the group. Raises RefineError, KafkaException."""
+        self._stop = stop
+        self._trouble = "waiting for partitions"
+        self._consumer.subscribe(list(self._topics), on_assign=self._assigned, on_revoke=self._revoked)
+        try:
+            next_lag = 0.0
+            while not stop.is_set():
+                self._before_batch()
+                self._step()
+                if time.monotonic() >= next_lag:
+                    self._measure_lag()
+                    next_lag = time.monotonic() + 1.0
+            self._settle(time.monotonic() + self._drain_seconds)
+        finally:
+            self._consumer.close()
+
+    # -- one batch -----------------------------------------------------------------------------------------------------
+
+    def _step(self) -> None:
+        messages = self._consumer.consume(self._batch_records, timeout=0.05)
+        self._last_poll = started = time.monotonic()
+        if started - self._ids_checked > 1.0 and self._topics_changed():
+            return
+        if not messages:
+            self._settle()
+            return
+        work = [self._refined_group(where, list(group)) for where, group in groupby(messages, key=_where)]
+        self._settle()
+        for done in work:
+            if done is not None:
+                self._produce(*done)
+        self._producer.poll(0)
+        metrics.BATCH_SECONDS.labels(_STAGE).observe(time.monotonic() - started)
+
+    def _refined_group(self, where: Where, messages: list[Message]) -> tuple[Where, RawBatch, Refined] | None:
+        failed = [message for message in messages if message.error() is not None]
+        if failed:
+            for message in failed:
+                self._handle(where, message.error())
+            messages = [message for message in messages if message.error() is None]
+        if not messages or where not in self._positions or where[0] not in self._ids:
+            return None
+        raw = RawBatch(
+            topic=where[0],
+            topic_id=self._ids[where[0]],
+            partition=where[1],
+            offsets=[m.offset() for m in messages],
+            times=[m.timestamp()[1] for m in messages],
+            keys=[m.key() for m in messages],
+            values=[m.value() for m in messages],
+        )
+        metrics.EVENTS_IN.labels(_STAGE).inc(len(raw))
+        metrics.BYTES_IN.labels(_STAGE).inc(sum(len(value or b"") for value in raw.values))
+        return where, raw, self._refine(raw)
+
+    def _produce(self, where: Where, raw: RawBatch, refined: Refined) -> None:
+        keys = raw.keys
+        self._send(
+            self._refined,
+            [{"value": value, "key": keys[row]} for row, value in zip(refined.rows, refined.values, strict=True)],
+            raw.partition,
+        )
+        letters = refined.dead_letters
+        self._send(self._dead_letters, [{"value": v, "key": keys[row]} for row, v in letters.items()], raw.partition)
+        self._send(self._observations, [{"value": value, "key": key} for key, value in refined.observations], -1)
+        self._in_flight[where] = self._positions[where] = raw.offsets[-1] + 1
+        if refined.newest_event_micros is not None:
+            newest = max(self._newest.get(where, 0), refined.newest_event_micros)
+            self._newest[where] = newest
+            metrics.WATERMARK.labels(_STAGE, str(where[1])).set(newest / 1e6)
+        for item in refined.reasons:
+            metrics.DEAD_LETTERS.labels(_STAGE, item.reason).inc()
+        metrics.EVENTS_OUT.labels(_STAGE).inc(len(refined.values))
+        metrics.BYTES_OUT.labels(_STAGE).inc(sum(map(len, refined.values)))
+
+    def _send(self, topic: str, messages: list[dict[str, Any]], partition: int) -> None:
+        if not messages:
+            return
+        queued = self._producer.produce_batch(topic, messages, partition, on_delivery=self._delivered)
+        if queued != len(messages):
+            error = next(message["_error"] for message in messages if "_error" in message)
+            raise RefineError(f"{len(messages) - queued} records for {topic} were not taken by the client: {error}")
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None and self._delivery_error is None:
+            self._delivery_error = error
+            log.error("topic %s did not take a record: %s", message.topic(), error.name())
+
+    def _settle(self, deadline: float | None = None) -> None:
+        """Wait until all that was produced is acknowledged, then commit. Beyond `deadline` it is left to a replay."""
+        if not self._in_flight:
+            return
+        while self._producer.flush(0.5):
+            if self._delivery_error is not None:
+                break
+            self._trouble = "the brokers do not take what refine produces; waiting"
+            limit = deadline or (time.monotonic() + self._drain_seconds if self._stop.is_set() else None)
+            if limit is not None and time.monotonic() > limit:
+                log.warning("stopped with a batch in flight: it will be refined again, and recognised")
+                return
+        self._trouble = ""
+        if self._delivery_error is not None:
+            raise RefineError(
+                f"a refined event, dead letter or observation could not be written ({self._delivery_error.name()}): "
+                "nothing was committed; see to the topics, then start again"
+            )
+        self._commit()
+
+    def _commit(self) -> None:
+        offsets = [TopicPartition(topic, p, offset) for (topic, p), offset in self._in_flight.items()]
+        self._in_flight = {}
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            code = error.args[0]
+            if code.code() not in NOT_OWNER and not is_transient(code):
+                raise
+            log.warning("commit failed with %s: these events will be refined again, and recognised", code.name())
+
+    # -- topics and groups ---------------------------------------------------------------------------------------------
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if partitions:
+            self._learn_ids()
+            starts = [self._start(consumer, tp) for tp in consumer.committed(partitions, timeout=30)]
+            for tp in starts:
+                self._positions[tp.topic, tp.partition] = max(0, tp.offset)
+            consumer.incremental_assign(starts)
+        self._trouble = ""
+
+    def _start(self, consumer: Consumer, committed: TopicPartition) -> TopicPartition:
+        if committed.error is not None:
+            raise KafkaException(committed.error)
+        offset = committed.offset if committed.offset >= 0 else OFFSET_BEGINNING
+        return TopicPartition(committed.topic, committed.partition, offset)
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._settle(time.monotonic() + self._drain_seconds)
+        for tp in partitions:
+            self._positions.pop((tp.topic, tp.partition), None)
+            self._in_flight.pop((tp.topic, tp.partition), None)
+        consumer.incremental_unassign(partitions)
+
+    def _learn_ids(self) -> None:
+        self._ids = self._topic_ids(self._topics)
+        self._ids_checked = time.monotonic()
+
+    def _topics_changed(self) -> bool:
+        """Whether a topic was made again; its partitions then start from the beginning, under its new id."""
+        before = self._ids
+        try:
+            self._learn_ids()
+        except TopicError:
+            self._ids_checked = time.monotonic()
+            return False
+        except KafkaException as error:
+            if not is_transient(error.args[0]):
+                raise
+            self._ids_checked = time.monotonic()
+            return False
+        changed = {topic for topic, topic_id in self._ids.items() if before.get(topic, topic_id) != topic_id}
+        if not changed:
+            return False
+        log.warning("topics %s were deleted and made again: reading them from their start", sorted(changed))
+        self._settle()
+        for topic, partition in [where for where in self._positions if where[0] in changed]:
+            self._positions[topic, partition] = 0
+            self._consumer.seek(TopicPartition(topic, partition, 0))
+        return True
+
+    def _handle(self, where: Where, error: KafkaError | None) -> None:
+        if error is None or is_transient(error) or error.code() in TOPIC_GONE:
+            return
+        if error.code() not in POSITION_GONE:
+            raise RefineError(f"{where[0]}[{where[1]}]: reading failed with {error.name()}")
+        if where in self._positions and not self._topics_changed():
+            self._skip_expired(where)
+
+    def _skip_expired(self, where: Where) -> None:
+        """Records that retention removed before they were read are a loss: it is recorded, and reading goes on."""
+        topic, partition = where
+        position = self._positions[where]
+        low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
+        if position > high:
+            raise RefineError(
+                f"{topic}[{partition}]: the position {position} lies behind the end {high}: the topic has lost records "
+                "(an unclean leader election?). Restore it, or reset the group proventrail-refine to the end"
+            )
+        if position < low:
+            log.error(
+                "%s[%d]: records %d..%d were removed by retention before they were read", *where, position, low - 1
+            )
+            self._record_loss(where, position, low)
+        self._positions[where] = max(position, low)
+        self._consumer.seek(TopicPartition(topic, partition, self._positions[where]))
+
+    def _record_loss(self, where: Where, first: int, end: int) -> None:
+        letter = {
+            "raw_topic_id": self._ids[where[0]],
+            "raw_topic": where[0],
+            "raw_partition": where[1],
+            "raw_offset": first,
+            "received_at": 0,
+            "reason": "expired",
+            "stage": "read",
+            "path": "",
+            "message": f"records {first} to {end - 1} were removed by retention before they were read: "
+            "give the topic a longer retention",
+            "key": None,
+            "value": None,
+        }
+        metrics.DEAD_LETTERS.labels(_STAGE, "expired").inc(end - first)
+        self._settle()
+        self._send(self._dead_letters, [{"value": avro.encode("dead_letter", letter)}], where[1])
+        self._in_flight[where] = end
+        self._settle()
+
+    def _measure_lag(self) -> None:
+        for (topic, partition), position in self._positions.items():
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
+            if high >= 0:
+                metrics.LAG.labels(_STAGE, topic, str(partition)).set(max(0, high - position))
+
+
+def _where(message: Message) -> Where:
+    return message.topic(), message.partition()

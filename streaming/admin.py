@@ -1,0 +1,82 @@
+"""Topics: creating them, and the UUIDs that tell a topic from its namesake made later."""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Iterable, Sequence
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from proventrail.schemas.settings import KafkaSettings
+from proventrail.schemas.topics import TopicSpec
+
+
+class TopicError(Exception):
+    """A topic is missing, or is not as the pipeline needs it."""
+
+
+def _uuid_text(kafka_uuid: object) -> str:
+    """Kafka writes a topic's UUID as 22 characters of base64; we use the usual text form."""
+    return str(uuid.UUID(bytes=base64.urlsafe_b64decode(f"{kafka_uuid}==")))
+
+
+class TopicIds:
+    """Asks for the UUIDs of topics, again and again over one connection."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._admin = AdminClient({**kafka.client_config(), "log_level": 2})
+
+    def __call__(self, names: Sequence[str], timeout: float = 30.0) -> dict[str, str]:
+        """Topic name -> UUID. Raises TopicError if one is not there, KafkaException if no broker answers in time."""
+        ids: dict[str, str] = {}
+        found = self._admin.describe_topics(TopicCollection(list(names)), request_timeout=timeout)
+        for name, future in found.items():
+            try:
+                ids[name] = _uuid_text(future.result().topic_id)
+            except KafkaException as error:
+                if error.args[0].code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID):
+                    raise TopicError(f"topic {name} does not exist: create it with `proventrail topics`") from error
+                raise
+        return ids
+
+
+def ensure_topics(kafka: KafkaSettings, specs: Iterable[TopicSpec]) -> list[str]:
+    """Create what is missing and set the configuration of what is there; give back the names that were created.
+
+    Raises TopicError where a topic has another number of partitions: refine keeps partition numbers.
+    """
+    admin = AdminClient(kafka.client_config())
+    wanted = {spec.name: spec for spec in specs}
+    there = admin.list_topics(timeout=30).topics
+    missing = [spec for spec in wanted.values() if spec.name not in there]
+    new = [
+        NewTopic(s.name, num_partitions=s.partitions, replication_factor=s.replication, config=s.config)
+        for s in missing
+    ]
+    for name, future in (admin.create_topics(new) if new else {}).items():
+        try:
+            future.result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise TopicError(f"topic {name} could not be created: {error.args[0].name()}") from error
+    for name, spec in wanted.items():
+        if name in there and len(there[name].partitions) != spec.partitions:
+            raise TopicError(
+                f"topic {name} has {len(there[name].partitions)} partitions, the others are to have "
+                f"{spec.partitions}: give --partitions {len(there[name].partitions)}, or use a new topic"
+            )
+    _set_configuration(admin, [spec for spec in wanted.values() if spec.name in there])
+    return [spec.name for spec in missing]
+
+
+def _set_configuration(admin: AdminClient, specs: list[TopicSpec]) -> None:
+    if not specs:
+        return
+    resources = [ConfigResource(ResourceType.TOPIC, s.name, set_config=s.config) for s in specs]
+    for resource, future in admin.alter_configs(resources).items():
+        try:
+            future.result()
+        except KafkaException as error:
+            raise TopicError(f"topic {resource.name} could not be configured: {error.args[0].name()}") from error
