@@ -1,6 +1,7 @@
-"""Apache Kafka's jars: resolved once into a cache, and verified against the SHA-256 sums of `kafka.lock`.
+"""Apache Kafka's jars: fetched once into a cache, and verified against `kafka.lock` each time they are used.
 
-`jgo` resolves Maven coordinates in pure Python, so neither Maven nor a system Java is needed.
+The lock file names every jar by its path in a Maven repository, which gives group, artifact, version and file name,
+and its SHA-256. `jgo` downloads them in pure Python, so neither Maven nor a system Java is needed.
 """
 
 from __future__ import annotations
@@ -9,22 +10,39 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import platformdirs
 
-KAFKA_VERSION = "4.4.0"
-"""The one constant for the embedded broker; a test holds docker-compose.yml to it."""
+from proventrail.embedded.errors import BrokerError
+from proventrail.embedded.kafka_version import KAFKA_VERSION, SCALA_VERSION, SLF4J_VERSION
 
-_COORDINATE = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}"
+Progress = Callable[[int, int], None]
+"""Told (jars fetched, jars in all), from 0 to all."""
 
-Progress = Callable[[str], None]
+_ROOTS = (f"org.apache.kafka:kafka_{SCALA_VERSION}:{KAFKA_VERSION}", f"org.slf4j:slf4j-simple:{SLF4J_VERSION}")
+_ATTEMPTS = 3
+_OFFLINE = (
+    "Without internet, fetch on another machine (`python -m proventrail.embedded.fetch` says where the jars are), "
+    "copy the folder here and give it with --kafka-jars"
+)
 
 
-class BrokerError(Exception):
-    """The embedded broker cannot be fetched, started or reached; says what to do."""
+class LockedJar(NamedTuple):
+    """A jar as `kafka.lock` names it. `path` is relative to a Maven repository, with slashes; `sha256` in hex."""
+
+    path: str
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.path).name
 
 
 def cache_dir() -> Path:
@@ -33,11 +51,19 @@ def cache_dir() -> Path:
     return Path(named) if named else Path(platformdirs.user_cache_dir("proventrail"))
 
 
-def locked_sums() -> dict[str, str]:
-    """File name -> SHA-256 (hex) of every jar of the pinned Kafka."""
-    text = files("proventrail.embedded").joinpath("kafka.lock").read_text()
-    pairs = (line.split() for line in text.splitlines() if line and not line.startswith("#"))
-    return {name: digest for digest, name in pairs}
+def lock_text() -> str:
+    return files("proventrail.embedded").joinpath("kafka.lock").read_text()
+
+
+def locked_jars() -> list[LockedJar]:
+    """Every jar of the pinned Kafka, sorted by file name."""
+    pairs = (line.split() for line in lock_text().splitlines() if line and not line.startswith("#"))
+    return [LockedJar(path, digest) for digest, path in pairs]
+
+
+def jars_dir() -> Path:
+    """The folder of the cache that holds the locked jars; another lock file has another folder."""
+    return cache_dir() / f"kafka-{KAFKA_VERSION}-{hashlib.sha256(lock_text().encode()).hexdigest()[:8]}"
 
 
 def sha256(path: Path) -> str:
@@ -45,23 +71,49 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def verify_jars(jars: list[Path]) -> None:
-    """Raise BrokerError unless `jars` are exactly the locked ones."""
-    expected = locked_sums()
-    found = {jar.name: jar for jar in jars}
-    missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
-    changed = sorted(name for name in expected.keys() & found.keys() if sha256(found[name]) != expected[name])
+def verified_jars(folder: Path) -> list[Path]:
+    """The jars of `folder`, by name. Raises BrokerError unless they are exactly the locked ones."""
+    expected = {jar.name: jar.sha256 for jar in locked_jars()}
+    found = {path.name: path for path in folder.glob("*.jar")}
+    missing, extra = expected.keys() - found.keys(), found.keys() - expected.keys()
+    changed = {name for name in expected.keys() & found.keys() if sha256(found[name]) != expected[name]}
     for what, names in (("missing", missing), ("not in the lock file", extra), ("not what was locked", changed)):
         if names:
             raise BrokerError(
-                f"Kafka {KAFKA_VERSION}: {len(names)} jar(s) {what}: {', '.join(names[:5])}. "
-                "Delete the folder and fetch them again, or give the right one with --kafka-jars"
+                f"Kafka {KAFKA_VERSION} in {folder}: {len(names)} jar(s) {what}: {', '.join(sorted(names)[:5])}. "
+                "Delete the folder to have them fetched again, or give the right one with --kafka-jars"
             )
+    return [found[name] for name in sorted(found)]
 
 
-def jars_in(folder: Path) -> list[Path]:
-    """Every jar below `folder`, by name."""
-    return sorted(folder.rglob("*.jar"), key=lambda path: path.name)
+def kafka_jars(folder: Path | None = None, progress: Progress = lambda done, of: None) -> list[Path]:
+    """The verified jars, from `folder` if it is given, else from the cache, fetched on first use.
+
+    Raises BrokerError if they cannot be fetched or are not the locked ones.
+    """
+    if folder is None:
+        return fetch_kafka(progress)
+    if not folder.is_dir():
+        raise BrokerError(f"--kafka-jars {folder} is no folder")
+    return verified_jars(folder)
+
+
+def fetch_kafka(progress: Progress = lambda done, of: None) -> list[Path]:
+    """Fetch the locked jars into the cache, unless they are there, and give them verified.
+
+    Several processes may do so at once: one fetches, the others wait. Raises BrokerError.
+    """
+    home = jars_dir()
+    with _exclusive(cache_dir() / "fetch.lock"):
+        if not home.exists():
+            staging = Path(tempfile.mkdtemp(prefix="fetching-", dir=cache_dir()))
+            try:
+                _download(staging, progress)
+                verified_jars(staging / "jars")
+                (staging / "jars").rename(home)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+    return verified_jars(home)
 
 
 @contextlib.contextmanager
@@ -72,33 +124,44 @@ def _exclusive(path: Path) -> Iterator[None]:
         yield
 
 
-def kafka_jars(folder: Path | None = None, progress: Progress = lambda _: None) -> list[Path]:
-    """The verified jars, from `folder` if it is given, else from the cache, fetched on first use.
+def _download(staging: Path, progress: Progress) -> None:
+    """Put every locked jar into `staging/jars`. A Maven repository of our own: one on this machine may be damaged."""
+    from jgo.maven import MavenContext
 
-    Raises BrokerError if they cannot be fetched or are not the locked ones.
-    """
-    if folder is not None:
-        jars = jars_in(folder)
-        verify_jars(jars)
-        return jars
-    home = cache_dir() / f"kafka-{KAFKA_VERSION}"
-    done = home / "verified"
-    with _exclusive(cache_dir() / "kafka.lock"):
-        if not done.exists():
-            progress(f"fetching Apache Kafka {KAFKA_VERSION} (43 MB, once)")
-            _resolve(home)
-            verify_jars(jars_in(home))
-            done.touch()
-    return jars_in(home)
+    context = MavenContext(repo_cache=staging / "maven", local_repos=[])
+    (staging / "jars").mkdir()
+
+    def fetch(jar: LockedJar) -> None:
+        *group, artifact, version, name = PurePosixPath(jar.path).parts
+        component = context.project(".".join(group), artifact).at_version(version)
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                component.artifact().resolve().rename(staging / "jars" / name)
+                return
+            except (OSError, RuntimeError) as error:
+                # What a broken connection left would pass for the jar at the next attempt.
+                (staging / "maven" / jar.path).unlink(missing_ok=True)
+                if attempt == _ATTEMPTS:
+                    raise BrokerError(f"{name} could not be fetched ({type(error).__name__}). {_OFFLINE}") from error
+
+    jars = locked_jars()
+    progress(0, len(jars))
+    with ThreadPoolExecutor(8) as pool:
+        try:
+            for done, _ in enumerate(pool.map(fetch, jars), 1):
+                progress(done, len(jars))
+        except BrokerError:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
-def _resolve(home: Path) -> None:
-    import jgo
+def resolve_lock() -> str:
+    """The text of a new `kafka.lock`: resolves Kafka and its dependencies anew. For a change of KAFKA_VERSION."""
+    from jgo.maven import MavenContext
 
-    try:
-        jgo.build(_COORDINATE, cache_dir=home)
-    except Exception as error:
-        raise BrokerError(
-            f"Apache Kafka {KAFKA_VERSION} could not be fetched ({type(error).__name__}). Without internet, "
-            "copy its jars here and give the folder with --kafka-jars"
-        ) from error
+    with tempfile.TemporaryDirectory() as folder:
+        context = MavenContext(repo_cache=Path(folder), local_repos=[])
+        inputs, transitive = context.resolver.resolve([context.create_dependency(root) for root in _ROOTS])
+        paths = sorted((d.artifact.resolve() for d in (*inputs, *transitive)), key=lambda path: path.name)
+        lines = [f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in paths]
+    return f"# SHA-256 and Maven path of each jar of {' and '.join(_ROOTS)}\n" + "".join(lines)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -29,10 +29,10 @@ class QueueFull(Exception):
 class Delivery:
     """The acknowledgements that one request waits for, by the index of its events."""
 
-    __slots__ = ("_done", "failed", "pending")
+    __slots__ = ("_all_answered", "failed", "pending")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._done: asyncio.Future[None] = loop.create_future()
+    def __init__(self) -> None:
+        self._all_answered: asyncio.Future[None] | None = None
         self.pending: set[int] = set()
         self.failed: dict[int, KafkaError] = {}
 
@@ -42,20 +42,23 @@ class Delivery:
         if error is not None:
             self.failed[index] = error
         if not self.pending:
-            self._finish()
+            self._wake()
 
-    def _finish(self) -> None:
-        if not self._done.done():
-            self._done.set_result(None)
+    def _wake(self) -> None:
+        if self._all_answered is not None and not self._all_answered.done():
+            self._all_answered.set_result(None)
 
     async def wait(self, seconds: float) -> None:
         """Return when Kafka has answered for every event, or after `seconds`; then `pending` names the others."""
-        if self.pending and seconds > 0:
-            timer = self._done.get_loop().call_later(seconds, self._finish)
-            try:
-                await self._done
-            finally:
-                timer.cancel()
+        if not self.pending or seconds <= 0:
+            return
+        loop = asyncio.get_running_loop()
+        self._all_answered = loop.create_future()
+        timer = loop.call_later(seconds, self._wake)
+        try:
+            await self._all_answered
+        finally:
+            timer.cancel()
 
 
 class Publisher:
@@ -84,6 +87,7 @@ class Publisher:
             logger=_log,
         )
         self._work = asyncio.Event()
+        self._acknowledged = False
         self.fatal: KafkaError | None = None
         """Set once when the producer can't go on; the process has to be started anew."""
         self.last_acknowledged = float("-inf")
@@ -110,7 +114,6 @@ class Publisher:
     async def run(self) -> None:
         """Fetch delivery reports until the producer fails for good. Raises KafkaException then."""
         loop = asyncio.get_running_loop()
-        self._acknowledged = False
         while self.fatal is None:
             self._producer.poll(0)
             if self._acknowledged:
@@ -119,11 +122,9 @@ class Publisher:
                 await asyncio.sleep(_POLL_SECONDS)
                 continue
             self._work.clear()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(_IDLE_SECONDS):
                     await self._work.wait()
-            except TimeoutError:
-                pass
         raise KafkaException(self.fatal)
 
     def check(self, timeout: float) -> str | None:

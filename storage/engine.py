@@ -7,6 +7,7 @@ import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import clickhouse_connect
 
@@ -54,6 +55,11 @@ class Engine:
         text = source.joinpath("embedded.xml").read_text()
         config.write_text(text.replace("{data}", str(self.data_dir)).replace("{users}", str(users)))
         return config
+
+    @property
+    def connection_string(self) -> str:
+        """How chDB names this store; the same for every connection to it."""
+        return f"{self.data_dir / 'engine'}?{urlencode({'config-file': str(self._config)})}"
 
     def client(self) -> Any:
         """A new client of clickhouse-connect with a connection of its own; clients run in parallel threads."""

@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from proventrail.embedded.broker import KafkaBroker, KafkaCluster
+from proventrail.embedded.broker import KafkaBroker
+from proventrail.embedded.cluster import KafkaCluster
 from proventrail.schemas.settings import KafkaSettings
 
 MakeTopic = Callable[..., str]

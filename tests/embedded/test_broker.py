@@ -1,15 +1,21 @@
-"""The embedded broker keeps what it acknowledged, over kill -9 and restart."""
+"""The embedded broker keeps what it acknowledged, over kill -9 and restart, and says why it does not start."""
 
 from __future__ import annotations
 
-import shutil
+import os
+import socket
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from proventrail.embedded.broker import KafkaBroker, KafkaCluster
-from proventrail.embedded.kafka_jars import BrokerError, kafka_jars, locked_sums, verify_jars
+from proventrail.embedded.broker import KafkaBroker, free_port, new_cluster_id
+from proventrail.embedded.cluster import KafkaCluster
+from proventrail.embedded.errors import BrokerError
 from tests.conftest import create_topic
 
 
@@ -26,8 +32,12 @@ def read_all(bootstrap_servers: str, topic: str, n: int) -> list[bytes]:
 
 
 def produce(bootstrap_servers: str, topic: str, values: list[bytes]) -> list[bytes]:
+    """What was acknowledged, in order."""
     acknowledged: list[bytes] = []
-    producer = Producer({"bootstrap.servers": bootstrap_servers, "enable.idempotence": True})
+    limit = 12 << 20
+    producer = Producer(
+        {"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "message.max.bytes": limit, "log_level": 0}
+    )
     for value in values:
         producer.produce(topic, value, on_delivery=lambda e, m: acknowledged.append(m.value()) if not e else None)
         producer.poll(0)
@@ -37,7 +47,7 @@ def produce(bootstrap_servers: str, topic: str, values: list[bytes]) -> list[byt
 
 def test_acknowledged_records_survive_kill_9(tmp_path: Path) -> None:
     broker = KafkaBroker(tmp_path / "k").start()
-    create_topic(broker.bootstrap_servers, "t", 1, 1, {})
+    create_topic(broker.bootstrap_servers, "t")
     sent = [b"%d" % i for i in range(5000)]
     assert produce(broker.bootstrap_servers, "t", sent) == sent
     broker.kill9()
@@ -46,39 +56,118 @@ def test_acknowledged_records_survive_kill_9(tmp_path: Path) -> None:
     broker.stop()
 
 
+def test_records_survive_a_move_to_another_port(tmp_path: Path) -> None:
+    """A later `up` may be given another port; the broker's controller port changes with each start anyway."""
+    first = KafkaBroker(tmp_path / "k").start()
+    create_topic(first.bootstrap_servers, "t")
+    produce(first.bootstrap_servers, "t", [b"a"])
+    first.stop()
+    second = KafkaBroker(tmp_path / "k").start()
+    assert second.port != first.port
+    assert read_all(second.bootstrap_servers, "t", 1) == [b"a"]
+    second.stop()
+
+
+def test_a_folder_with_an_unusual_name_works(tmp_path: Path) -> None:
+    broker = KafkaBroker(tmp_path / "Größe 50% = \\ ログ 🎉").start()
+    assert broker.answers()
+    broker.stop()
+    assert (broker.data_dir / "log" / "meta.properties").exists()
+
+
+def test_a_folder_with_a_comma_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BrokerError, match="comma"):
+        KafkaBroker(tmp_path / "a,b").start()
+
+
 def test_a_second_broker_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     first = KafkaBroker(tmp_path / "k").start()
-    second = KafkaBroker(tmp_path / "k")
-    with pytest.raises(BrokerError, match=r"kafka\.log"):
-        second.start()
+    with pytest.raises(BrokerError, match="another broker runs on"):
+        KafkaBroker(tmp_path / "k").start()
+    assert first.answers()
     first.stop()
 
 
-def test_a_changed_jar_is_named(tmp_path: Path) -> None:
-    for jar in kafka_jars():
-        shutil.copy(jar, tmp_path / jar.name)
-    changed = tmp_path / sorted(locked_sums())[0]
-    content = bytearray(changed.read_bytes())
-    content[len(content) // 2] ^= 1
-    changed.write_bytes(content)
-    with pytest.raises(BrokerError, match=changed.name):
-        kafka_jars(tmp_path)
+def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(BrokerError, match=f"port {port} of 127.0.0.1 is in use"):
+            KafkaBroker(tmp_path / "k", port=port).start()
 
 
-def test_missing_and_unknown_jars_are_named(tmp_path: Path) -> None:
-    with pytest.raises(BrokerError, match="missing"):
-        verify_jars([])
-    (tmp_path / "evil.jar").write_bytes(b"")
-    with pytest.raises(BrokerError, match=r"not in the lock file: evil\.jar"):
-        verify_jars([*kafka_jars(), tmp_path / "evil.jar"])
+def test_a_broker_that_ends_says_why(tmp_path: Path) -> None:
+    """The folder belongs to another cluster's node: Kafka's own words reach the error."""
+    KafkaBroker(tmp_path / "k").start().stop()
+    with pytest.raises(BrokerError, match=r"kafka\.log ends:\n(.*\n)*.*node.id"):
+        KafkaBroker(tmp_path / "k", node_id=7).start()
+
+
+def test_an_interrupted_format_is_done_again(tmp_path: Path) -> None:
+    (tmp_path / "k" / "log.new").mkdir(parents=True)
+    (tmp_path / "k" / "log.new" / "meta.properties").write_text("half of it")
+    broker = KafkaBroker(tmp_path / "k").start()
+    assert broker.answers()
+    broker.stop()
+
+
+def test_it_listens_on_the_loopback_interface_alone(kafka: KafkaBroker) -> None:
+    text = (kafka.data_dir / "server.properties").read_text()
+    listeners = next(line for line in text.splitlines() if line.startswith("listeners="))
+    assert [part.split("//")[1].split(":")[0] for part in listeners.split(",")] == ["127.0.0.1", "127.0.0.1"]
+
+
+def test_events_of_ten_mebibytes_pass(kafka: KafkaBroker, make_topic) -> None:
+    topic = make_topic()
+    big = os.urandom(10 << 20)
+    assert produce(kafka.bootstrap_servers, topic, [big]) == [big]
+    assert read_all(kafka.bootstrap_servers, topic, 1) == [big]
+
+
+def test_disk_use_is_bounded_and_topics_are_not_made_by_typing_errors(kafka: KafkaBroker) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    resource = ConfigResource(ResourceType.BROKER, "1")
+    config = {name: entry.value for name, entry in admin.describe_configs([resource])[resource].result().items()}
+    assert int(config["log.retention.bytes"]) == 1 << 30
+    assert int(config["log.retention.ms"]) == 7 * 24 * 3600 * 1000
+    assert config["auto.create.topics.enable"] == "false"
+    assert admin.list_topics(timeout=10).topics.keys().isdisjoint({"typo"})
+    assert produce(kafka.bootstrap_servers, "typo", []) == []
+
+
+def test_stop_ends_a_broker_that_does_not_end_by_itself(tmp_path: Path) -> None:
+    broker = KafkaBroker(tmp_path / "k").start()
+    process = broker.process
+    broker.stop(timeout=0)
+    assert process is not None
+    assert process.returncode is not None
+
+
+def test_the_broker_ends_with_its_parent(tmp_path: Path) -> None:
+    """Python killed by -9 leaves no broker behind that blocks the next start."""
+    port = free_port()
+    script = f"""
+        import os, signal, pathlib
+        from proventrail.embedded.broker import KafkaBroker
+        KafkaBroker(pathlib.Path({str(tmp_path / "k")!r}), port={port}).start()
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
+    assert done.returncode == -9
+    broker = KafkaBroker(tmp_path / "k", port=port).start()
+    broker.stop()
+
+
+def test_cluster_ids_never_look_like_an_option() -> None:
+    assert not [text for text in (new_cluster_id() for _ in range(2000)) if text.startswith("-") or len(text) != 22]
 
 
 @pytest.mark.faults
-def test_a_cluster_of_three_serves_with_one_node_killed(tmp_path: Path) -> None:
-    cluster = KafkaCluster(tmp_path).start()
-    create_topic(cluster.bootstrap_servers, "t", 1, 3, {"min.insync.replicas": "2"})
-    first = produce(cluster.bootstrap_servers, "t", [b"a"] * 100)
-    cluster.nodes[0].kill9()
-    second = produce(cluster.bootstrap_servers, "t", [b"b"] * 100)
-    assert read_all(cluster.bootstrap_servers, "t", 200) == first + second
-    cluster.stop()
+def test_a_cluster_of_three_serves_with_one_node_killed(kafka_cluster: KafkaCluster, make_cluster_topic) -> None:
+    topic = make_cluster_topic(min_insync_replicas=2)
+    servers = kafka_cluster.bootstrap_servers
+    first = produce(servers, topic, [b"a"] * 100)
+    kafka_cluster.kill9(0)
+    second = produce(servers, topic, [b"b"] * 100)
+    assert read_all(servers, topic, 200) == first + second == [b"a"] * 100 + [b"b"] * 100
+    kafka_cluster.start(0)
+    assert all(node.answers() for node in kafka_cluster.nodes)

@@ -1,0 +1,206 @@
+"""HTTP intake: events/s of one gateway with a real broker, all on this machine.
+
+`python benchmarks/bench_intake.py [--seconds S] [--runs N]` prints a table of medians: single events and batches, plain
+and gzip, compact events (400 bytes) and events with facets (2.6 KB). A rate counts events that the gateway
+acknowledged, that is, events that are on the topic. The load generator is a process of its own and shares the cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gzip
+import multiprocessing
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import orjson
+import uvloop
+
+from proventrail.embedded.broker import KafkaBroker
+from proventrail.gateway import GatewayServer, GatewaySettings
+from proventrail.schemas.settings import KafkaSettings
+from proventrail.schemas.topics import topic_specs
+from proventrail.streaming.admin import ensure_topics
+
+BATCH = 500
+JOBS = 100
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+def compact_event(n: int) -> dict[str, Any]:
+    """About 400 bytes of JSON, each with its own run id and one of 100 jobs."""
+    return {
+        "eventTime": "2026-11-24T09:30:00.123Z",
+        "eventType": "START",
+        "run": {"runId": f"0190f0aa-0000-7000-8000-{n:012d}"},
+        "job": {"namespace": "bench", "name": f"job-{n % JOBS}"},
+        "inputs": [{"namespace": "s3://bucket", "name": f"raw/{n % JOBS}"}],
+        "outputs": [{"namespace": "postgres://db:5432", "name": f"shop.public.t{n % JOBS}"}],
+        "producer": "https://example.org/bench",
+        "schemaURL": "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent",
+    }
+
+
+def facet_event(n: int) -> dict[str, Any]:
+    """About 2.6 KB of JSON: schema, SQL, parent and column lineage facets."""
+    facet = {
+        "_producer": "https://example.org/bench",
+        "_schemaURL": "https://openlineage.io/spec/facets/1-0-0/F.json",
+    }
+    event = compact_event(n)
+    event["run"]["facets"] = {
+        "parent": {**facet, "run": {"runId": "0190f0aa-0000-7000-8000-0"}, "job": {"namespace": "b", "name": "p"}}
+    }
+    event["job"]["facets"] = {"sql": {**facet, "query": "SELECT a, b FROM t WHERE c > 1 " * 8}}
+    fields = [{"name": f"column_{i}", "type": "VARCHAR"} for i in range(8)]
+    for dataset in event["inputs"] + event["outputs"]:
+        dataset["facets"] = {"schema": {**facet, "fields": fields}}
+    source = [{"namespace": "s3://bucket", "name": f"raw/{n % JOBS}", "field": "column_0"}]
+    lineage = {f"column_{i}": {"inputFields": source} for i in range(4)}
+    event["outputs"][0]["facets"]["columnLineage"] = {**facet, "fields": lineage}
+    return event
+
+
+def _request(path: str, token: str, body: bytes, *, compress: bool) -> bytes:
+    if compress:
+        body = gzip.compress(body, 3)
+    encoding = "Content-Encoding: gzip\r\n" if compress else ""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/json\r\n{encoding}Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+class _Connection(asyncio.Protocol):
+    """One keep-alive connection that sends the next request when the last one was answered."""
+
+    def __init__(self, requests: list[bytes], start: int, accepted: bytes) -> None:
+        self._requests, self._next, self._accepted = requests, start, accepted
+        self.answered = 0
+        self.refused = 0
+        self.stopping = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+        self._send()
+
+    def _send(self) -> None:
+        self._transport.write(self._requests[self._next % len(self._requests)])
+        self._next += 1
+
+    def data_received(self, data: bytes) -> None:
+        if data.startswith(self._accepted):
+            self.answered += 1
+        else:
+            self.refused += 1
+        if self.stopping:
+            self._transport.close()
+        else:
+            self._send()
+
+
+def _load(port: int, requests: list[bytes], connections: int, seconds: float, accepted: bytes, to: Connection) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        spacing = max(1, len(requests) // connections)
+        made = [
+            (await loop.create_connection(lambda i=i: _Connection(requests, i * spacing, accepted), "127.0.0.1", port))[1]
+            for i in range(connections)
+        ]
+        await asyncio.sleep(0.5)
+        before, started = sum(c.answered for c in made), time.perf_counter()
+        await asyncio.sleep(seconds)
+        done, took = sum(c.answered for c in made) - before, time.perf_counter() - started
+        for connection in made:
+            connection.stopping = True
+        await asyncio.sleep(0.2)
+        to.send((done / took, sum(c.refused for c in made)))
+
+    uvloop.run(main())
+
+
+def _serve(settings: GatewaySettings, ready: Connection) -> None:
+    server = GatewayServer(settings)
+    ready.send((server.port, server.token))
+
+    def stop_on_word() -> None:
+        ready.recv()
+        server.stop()
+
+    import threading
+
+    threading.Thread(target=stop_on_word, daemon=True).start()
+    server.run()
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    ready.send((used.ru_utime + used.ru_stime, used.ru_maxrss))
+
+
+def _measure(port: int, requests: list[bytes], connections: int, seconds: float, accepted: bytes) -> tuple[float, int]:
+    here, there = _SPAWN.Pipe()
+    load: BaseProcess = _SPAWN.Process(target=_load, args=(port, requests, connections, seconds, accepted, there))
+    load.start()
+    rate, refused = here.recv()
+    load.join()
+    return rate, refused
+
+
+def _cases(token: str) -> list[tuple[str, list[bytes], int, int, bytes]]:
+    """Name, requests, events in each, connections, start of the answer that counts."""
+    found = []
+    kinds: list[tuple[str, Callable[[int], dict[str, Any]]]] = [("compact", compact_event), ("facets", facet_event)]
+    for kind, make in kinds:
+        events = [make(n) for n in range(BATCH * 8)]
+        size = len(orjson.dumps(events[0]))
+        for compress in (False, True):
+            form = "gzip" if compress else "plain"
+            one = [_request("/api/v1/lineage", token, orjson.dumps(e), compress=compress) for e in events]
+            many = [
+                _request("/api/v1/lineage/batch", token, orjson.dumps(events[i : i + BATCH]), compress=compress)
+                for i in range(0, len(events), BATCH)
+            ]
+            found.append((f"single, {kind} ({size} bytes), {form}", one, 1, 64, b"HTTP/1.1 201"))
+            found.append((f"batch of {BATCH}, {kind} ({size} bytes), {form}", many, BATCH, 4, b"HTTP/1.1 204"))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--runs", type=int, default=3)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        broker = KafkaBroker(Path(folder) / "kafka").start()
+        kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+        ensure_topics(kafka, topic_specs())
+        here, there = _SPAWN.Pipe()
+        settings = GatewaySettings(kafka=kafka, data_dir=Path(folder) / "data", port=0)
+        server = _SPAWN.Process(target=_serve, args=(settings, there))
+        server.start()
+        port, token = here.recv()
+        print(f"{'case':<45} {'events/s':>10} {'runs':>30}")
+        for name, requests, events, connections, accepted in _cases(token):
+            runs = [
+                _measure(port, requests, connections, arguments.seconds, accepted) for _ in range(arguments.runs)
+            ]
+            rates = sorted(rate * events for rate, _ in runs)
+            refused = sum(n for _, n in runs)
+            note = f"  {refused} refused" if refused else ""
+            print(f"{name:<45} {statistics.median(rates):>10,.0f} {' '.join(f'{r:,.0f}' for r in rates):>30}{note}")
+        here.send("stop")
+        seconds, kilobytes = here.recv()
+        print(f"gateway: {seconds:.1f} s of CPU, {kilobytes / 1024:.0f} MB at most")
+        server.join()
+        broker.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""The endpoint's HTTP server: an ASGI application in a thread of the process that has the engine open."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import uuid
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any
+from urllib.parse import parse_qsl
+
+import uvicorn
+
+from proventrail.storage.endpoint.formats import CONTENT_TYPES
+from proventrail.storage.endpoint.guard import Refused
+from proventrail.storage.endpoint.request import MAX_BODY_BYTES, USER, BadRequest, Query, authenticated, read_query
+from proventrail.storage.endpoint.session import QueryError, Session, split_format
+
+log = logging.getLogger(__name__)
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_BUSY = 202
+# As ClickHouse's HTTPHandler answers; every other code is 500.
+_STATUS = {
+    **dict.fromkeys((193, 194, 516), 403),
+    **dict.fromkeys((36, 43, 44, 47, 53, 62, 115, 117, 130, 386, 395, 396, 456, 457), 400),
+    **dict.fromkeys((46, 60, 81), 404),
+    164: 403,
+    159: 408,
+    _BUSY: 503,
+}
+
+
+class Endpoint:
+    """Serves the store to whoever has the token. `start` returns once it listens."""
+
+    def __init__(
+        self, connection_string: str, token: str, *, host: str = "127.0.0.1", port: int = 0, sessions: int = 4
+    ) -> None:
+        self._token = token
+        self._sessions: queue.Queue[Session] = queue.Queue()
+        for _ in range(sessions):
+            self._sessions.put(Session(connection_string))
+        config = uvicorn.Config(
+            self._app,
+            host=host,
+            port=port,
+            interface="asgi3",
+            log_level="warning",
+            lifespan="off",
+            access_log=False,
+            ws="none",
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, name="endpoint", daemon=True)
+
+    def start(self) -> Endpoint:
+        self._thread.start()
+        while not self._server.started:
+            if not self._thread.is_alive():
+                raise OSError(f"port {self._server.config.port} of the ClickHouse endpoint is taken: give another one")
+            threading.Event().wait(0.01)
+        return self
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; the one the system gave where 0 was asked for."""
+        return int(self._server.servers[0].sockets[0].getsockname()[1])
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+        while not self._sessions.empty():
+            self._sessions.get().close()
+
+    # -- ASGI ----------------------------------------------------------------------------------------------------------
+
+    async def _app(self, scope: Message, receive: Receive, send: Send) -> None:
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        path, method = scope["path"], scope["method"]
+        if path in ("/ping", "/replicas_status"):
+            await _answer(send, 200, b"Ok.\n")
+            return
+        if path not in ("/", "/query"):
+            await _answer(send, 404, b"There is / (queries) and /ping\n")
+            return
+        query_string = scope["query_string"].decode()
+        if not authenticated(headers, dict(parse_qsl(query_string)), self._token):
+            text = f"Code: 516. DB::Exception: {USER}: Authentication failed. (AUTHENTICATION_FAILED)\n"
+            await _answer(send, 401 if "authorization" in headers else 403, text.encode(), _error_headers(516, headers))
+            return
+        try:
+            body = await _body(receive) if method == "POST" else b""
+            query = read_query(query_string, headers, body)
+        except BadRequest as error:
+            await _answer(send, error.status, f"Code: {error.code}. DB::Exception: {error}\n".encode())
+            return
+        except Refused as error:
+            text = f"Code: {error.code}. DB::Exception: {error}. (UNKNOWN_SETTING)\n"
+            await _answer(send, 400, text.encode(), _error_headers(error.code, headers))
+            return
+        await self._serve(query, headers, send)
+
+    async def _serve(self, query: Query, headers: dict[str, str], send: Send) -> None:
+        try:
+            session = await asyncio.to_thread(self._sessions.get, True, 10)
+        except queue.Empty:
+            text = f"Code: {_BUSY}. DB::Exception: Too many simultaneous queries. (TOO_MANY_SIMULTANEOUS_QUERIES)\n"
+            await _answer(send, 503, text.encode(), [*_error_headers(_BUSY, headers), (b"retry-after", b"1")])
+            return
+        pieces: Generator[bytes, None, None] | None = None
+        try:
+            text, fmt = split_format(query.text, query.fmt)
+            try:
+                pieces, first = await asyncio.to_thread(_begin, session, query, text, fmt)
+            except QueryError as error:
+                status = _STATUS.get(error.code, 500)
+                await _answer(send, status, f"{error}\n".encode(), _error_headers(error.code, headers))
+                return
+            assert pieces is not None
+            await self._stream(send, query, fmt, first, pieces)
+        finally:
+            if pieces is not None:
+                await asyncio.to_thread(pieces.close)
+            self._sessions.put(session)
+
+    async def _stream(
+        self, send: Send, query: Query, fmt: str, first: bytes, pieces: Generator[bytes, None, None]
+    ) -> None:
+        content_type = CONTENT_TYPES.get(fmt, "application/octet-stream")
+        head = [
+            (b"content-type", content_type.encode()),
+            (b"x-clickhouse-query-id", (query.query_id or str(uuid.uuid4())).encode()),
+            (b"x-clickhouse-format", fmt.encode()),
+            (b"x-clickhouse-timezone", b"UTC"),
+            (b"x-clickhouse-server-display-name", b"proventrail"),
+            (b"x-clickhouse-summary", b'{"read_rows":"0","read_bytes":"0"}'),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        piece: bytes | None = first
+        try:
+            while piece is not None:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                piece = await asyncio.to_thread(next, pieces, None)
+        except QueryError as error:
+            # The status is out: the text says it, and the response ends broken, as a server's does.
+            await send({"type": "http.response.body", "body": f"\n{error}\n".encode(), "more_body": True})
+            raise ConnectionAbortedError(f"the query failed after its first rows (code {error.code})") from None
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _begin(session: Session, query: Query, text: str, fmt: str) -> tuple[Generator[bytes, None, None], bytes]:
+    """Check the query and start it: its pieces, and the first of them."""
+    session.prepare(query.database, query.settings)
+    session.check(text, query.params)
+    pieces = session.run(text, fmt, query.params)
+    return pieces, next(pieces, b"")
+
+
+def _error_headers(code: int, headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    found = [(b"x-clickhouse-exception-code", str(code).encode())]
+    if code == 516 and "authorization" in headers:
+        found.append((b"www-authenticate", b'Basic realm="Proventrail"'))
+    return found
+
+
+async def _answer(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+    head = [(b"content-type", b"text/plain; charset=UTF-8"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": [*head, *(headers or [])]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _body(receive: Receive) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BadRequest("the client went away")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MAX_BODY_BYTES:
+            raise BadRequest(f"the query has more than {MAX_BODY_BYTES} bytes", 413)
+        if not message.get("more_body"):
+            return b"".join(parts)
