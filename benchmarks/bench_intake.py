@@ -113,7 +113,9 @@ def _load(port: int, requests: list[bytes], connections: int, seconds: float, ac
         loop = asyncio.get_running_loop()
         spacing = max(1, len(requests) // connections)
         made = [
-            (await loop.create_connection(lambda i=i: _Connection(requests, i * spacing, accepted), "127.0.0.1", port))[1]
+            (await loop.create_connection(lambda i=i: _Connection(requests, i * spacing, accepted), "127.0.0.1", port))[
+                1
+            ]
             for i in range(connections)
         ]
         await asyncio.sleep(0.5)
@@ -188,9 +190,7 @@ def main() -> None:
         port, token = here.recv()
         print(f"{'case':<45} {'events/s':>10} {'runs':>30}")
         for name, requests, events, connections, accepted in _cases(token):
-            runs = [
-                _measure(port, requests, connections, arguments.seconds, accepted) for _ in range(arguments.runs)
-            ]
+            runs = [_measure(port, requests, connections, arguments.seconds, accepted) for _ in range(arguments.runs)]
             rates = sorted(rate * events for rate, _ in runs)
             refused = sum(n for _, n in runs)
             note = f"  {refused} refused" if refused else ""

@@ -42,7 +42,8 @@ class BoundedLog:
             return log.read(size)
 
     def last_lines(self, count: int = 5) -> str:
-        """The last lines, for an error message; empty when nothing was written."""
+        """The last lines for an error message, without the frames of stack traces; empty when nothing was written."""
         if not self.path.exists():
             return ""
-        return "\n".join(self._tail(4096).decode(errors="replace").strip().splitlines()[-count:])
+        lines = self._tail(16 << 10).decode(errors="replace").splitlines()
+        return "\n".join([line for line in lines if line.strip() and not line[0].isspace()][-count:])

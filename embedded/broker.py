@@ -19,6 +19,7 @@ from confluent_kafka.admin import AdminClient
 
 from proventrail.embedded import process
 from proventrail.embedded.bounded_log import BoundedLog
+from proventrail.embedded.child import ChildSpec
 from proventrail.embedded.errors import BrokerError
 from proventrail.embedded.java import AotCache, aot_key, java_executable
 from proventrail.embedded.kafka_jars import cache_dir, kafka_jars
@@ -164,6 +165,12 @@ class KafkaBroker:
             "kafka.Kafka",
             str(configuration),
         ]
+
+    def child(self, name: str = "kafka") -> ChildSpec:
+        """This node as a child of a Supervisor."""
+        return ChildSpec(
+            name, self.command, self.log, ready=self.answers, stop_seconds=STOP_SECONDS, on_exit=self.ended
+        )
 
     def start(self, *, wait: bool = True) -> KafkaBroker:
         """Start the node; with `wait`, until it answers. The thread that calls must live on: see `process.spawn`."""

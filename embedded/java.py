@@ -64,8 +64,14 @@ class AotCache:
         """JVM options that use the cache, or record it."""
         if found := self.use_options():
             return found
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._remove_leftovers()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._remove_leftovers()
+            self._recording.touch()
+        except OSError:
+            # A site's cache folder may be read-only: the start is slower, that is all.
+            return []
+        self._recording.unlink()
         return [f"-XX:AOTCacheOutput={self._recording}"]
 
     def use_options(self) -> list[str]:
@@ -78,7 +84,7 @@ class AotCache:
         """Put what the run that ended with `returncode` has recorded in place; half of one is dropped."""
         if not self._recording.exists():
             return
-        if returncode in (0, _SIGTERM_EXIT):
+        if returncode in (0, _SIGTERM_EXIT) and self.sound_file() is None:
             self._recording.replace(self.folder / self._name(self._recording))
         else:
             self._recording.unlink()

@@ -104,16 +104,31 @@ def fetch_kafka(progress: Progress = lambda done, of: None) -> list[Path]:
     Several processes may do so at once: one fetches, the others wait. Raises BrokerError.
     """
     home = jars_dir()
-    with _exclusive(cache_dir() / "fetch.lock"):
-        if not home.exists():
-            staging = Path(tempfile.mkdtemp(prefix="fetching-", dir=cache_dir()))
-            try:
-                _download(staging, progress)
-                verified_jars(staging / "jars")
-                (staging / "jars").rename(home)
-            finally:
-                shutil.rmtree(staging, ignore_errors=True)
+    if not home.exists():
+        try:
+            with _exclusive(cache_dir() / "fetch.lock"):
+                _fetch_into(home, progress)
+        except OSError as error:
+            raise BrokerError(
+                f"Kafka cannot be kept in {cache_dir()} ({error.strerror}): give a folder that can be written with "
+                "PROVENTRAIL_CACHE_DIR"
+            ) from error
     return verified_jars(home)
+
+
+def _fetch_into(home: Path, progress: Progress) -> None:
+    """Make `home` in one step; nothing if another process has made it by now. Call with the lock held."""
+    for left in cache_dir().glob("fetching-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    if home.exists():
+        return
+    staging = Path(tempfile.mkdtemp(prefix="fetching-", dir=cache_dir()))
+    try:
+        _download(staging, progress)
+        verified_jars(staging / "jars")
+        (staging / "jars").rename(home)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 @contextlib.contextmanager

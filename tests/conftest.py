@@ -1,13 +1,11 @@
 """Real parts for every test: one embedded broker for the session, topics of their own for each test.
 
-| fixture | scope | gives |
-|---|---|---|
-| `kafka` | session | `KafkaBroker`, started by the first test that asks; `.bootstrap_servers` |
-| `kafka_settings` | function | `KafkaSettings` for it |
-| `make_topic` (`topic_factory`) | function | `make_topic(partitions=1, name="t", **config) -> str`; `retention_ms=1000` sets `retention.ms` |
-| `kafka_cluster` | module | `KafkaCluster` of three nodes: `.kill9(i)`, `.start(i)`, i from 0; whole again after each test |
-| `make_cluster_topic` | function | as `make_topic`, on the cluster, replicated to all nodes |
-| `repo_dir`, `shared_dir`, `recorded_dir` | session | folders; `shared_dir` skips where there is none |
+`kafka`: the session's `KafkaBroker`, started by the first test that asks; `.bootstrap_servers`. `kafka_settings` for
+it. `make_topic(partitions=1, name="t", **config)` (also `topic_factory`): creates a topic with a unique name and
+gives the name; `retention_ms=1000` sets `retention.ms`.
+`kafka_cluster`: a `KafkaCluster` of three nodes for the module, with `.kill9(i)` and `.start(i)`, i from 0; a node that
+a test has killed is started again after it. `make_cluster_topic`: as `make_topic`, there, on all nodes.
+`repo_dir`, `shared_dir` (skips where there is none), `recorded_dir`: folders.
 """
 
 from __future__ import annotations
@@ -63,10 +61,16 @@ def kafka_settings(kafka: KafkaBroker) -> KafkaSettings:
 
 
 @pytest.fixture(scope="module")
-def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+def _cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
     cluster = KafkaCluster(tmp_path_factory.mktemp("cluster")).start()
     yield cluster
     cluster.stop()
+
+
+@pytest.fixture
+def kafka_cluster(_cluster: KafkaCluster) -> Iterator[KafkaCluster]:
+    yield _cluster
+    _cluster.start()
 
 
 def create_topic(

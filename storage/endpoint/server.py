@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Pieces = Generator[bytes, None, None]
 
 _BUSY = 202
 # As ClickHouse's HTTPHandler answers; every other code is 500.
@@ -51,7 +52,7 @@ class Endpoint:
             host=host,
             port=port,
             interface="asgi3",
-            log_level="warning",
+            log_level="critical",
             lifespan="off",
             access_log=False,
             ws="none",
@@ -113,7 +114,7 @@ class Endpoint:
             text = f"Code: {_BUSY}. DB::Exception: Too many simultaneous queries. (TOO_MANY_SIMULTANEOUS_QUERIES)\n"
             await _answer(send, 503, text.encode(), [*_error_headers(_BUSY, headers), (b"retry-after", b"1")])
             return
-        pieces: Generator[bytes, None, None] | None = None
+        pieces: Pieces | None = None
         try:
             text, fmt = split_format(query.text, query.fmt)
             try:
@@ -129,9 +130,7 @@ class Endpoint:
                 await asyncio.to_thread(pieces.close)
             self._sessions.put(session)
 
-    async def _stream(
-        self, send: Send, query: Query, fmt: str, first: bytes, pieces: Generator[bytes, None, None]
-    ) -> None:
+    async def _stream(self, send: Send, query: Query, fmt: str, first: bytes, pieces: Pieces) -> None:
         content_type = CONTENT_TYPES.get(fmt, "application/octet-stream")
         head = [
             (b"content-type", content_type.encode()),
@@ -150,11 +149,12 @@ class Endpoint:
         except QueryError as error:
             # The status is out: the text says it, and the response ends broken, as a server's does.
             await send({"type": "http.response.body", "body": f"\n{error}\n".encode(), "more_body": True})
-            raise ConnectionAbortedError(f"the query failed after its first rows (code {error.code})") from None
+            log.warning("a query failed after its first rows (code %d)", error.code)
+            return
         await send({"type": "http.response.body", "body": b""})
 
 
-def _begin(session: Session, query: Query, text: str, fmt: str) -> tuple[Generator[bytes, None, None], bytes]:
+def _begin(session: Session, query: Query, text: str, fmt: str) -> tuple[Pieces, bytes]:
     """Check the query and start it: its pieces, and the first of them."""
     session.prepare(query.database, query.settings)
     session.check(text, query.params)

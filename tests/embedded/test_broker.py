@@ -24,7 +24,7 @@ def read_all(bootstrap_servers: str, topic: str, n: int) -> list[bytes]:
     consumer.subscribe([topic])
     values: list[bytes] = []
     while len(values) < n:
-        found = consumer.consume(1000, timeout=20)
+        found = consumer.consume(min(1000, n - len(values)), timeout=20)
         assert found, f"{len(values)} of {n} records came back"
         values += [message.value() for message in found]
     consumer.close()

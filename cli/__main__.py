@@ -1,0 +1,5 @@
+"""`python -m proventrail.cli` is the command `proventrail`."""
+
+from proventrail.cli import main
+
+main()

@@ -1,0 +1,156 @@
+"""Options that commands share, and what they lead to: the data directory, Kafka, the store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import platformdirs
+from pydantic import SecretStr, ValidationError
+
+from proventrail.cli.errors import USAGE, CommandError
+from proventrail.cli.instance import Instance, read_instance
+from proventrail.schemas.settings import ClickHouseSettings, KafkaSettings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def default_data_dir() -> Path:
+    return Path(platformdirs.user_data_dir("proventrail"))
+
+
+@dataclass
+class Target:
+    """Where a command works: a data directory, whose running instance it asks, or servers that were named."""
+
+    data_dir: Path
+    bootstrap_servers: str | None = None
+    clickhouse_url: str | None = None
+    clickhouse_user: str | None = None
+    clickhouse_database: str = "proventrail"
+    clickhouse_cluster: str | None = None
+    kafka_security: dict[str, str] = field(default_factory=dict)
+
+    def instance(self) -> Instance:
+        """What `proventrail up` runs on the data directory. Raises CommandError if nothing runs."""
+        found = read_instance(self.data_dir)
+        if found is None:
+            raise CommandError(
+                f"nothing runs on {self.data_dir}: start `proventrail up`, or name servers with "
+                "--bootstrap-servers and --clickhouse-url"
+            )
+        return found
+
+    def kafka(self) -> KafkaSettings:
+        servers = self.bootstrap_servers or self.instance().bootstrap_servers
+        values: dict[str, Any] = {"bootstrap_servers": servers, **self.kafka_security}
+        try:
+            return KafkaSettings.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            raise CommandError(f"Kafka settings: {first['msg']}", USAGE) from None
+
+    def clickhouse(self) -> ClickHouseSettings:
+        """The store over HTTP: the server that was named, else the endpoint of the running instance."""
+        password = os.environ.get("PROVENTRAIL_CLICKHOUSE_PASSWORD", "")
+        if self.clickhouse_url is None:
+            from proventrail.gateway.auth import read_token
+
+            instance = self.instance()
+            return ClickHouseSettings(
+                url=instance.clickhouse_url, username="auditor", password=SecretStr(read_token(self.data_dir))
+            )
+        try:
+            return ClickHouseSettings(
+                url=self.clickhouse_url,
+                username=self.clickhouse_user or "default",
+                password=SecretStr(password),
+                database=self.clickhouse_database,
+                cluster=self.clickhouse_cluster,
+            )
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            raise CommandError(f"ClickHouse settings: {first['msg']}", USAGE) from None
+
+
+_OPTIONS = [
+    click.option(
+        "--data-dir",
+        type=click.Path(path_type=Path),
+        envvar="PROVENTRAIL_DATA_DIR",
+        help="Folder of log, store and token. Default: the user's data folder.",
+    ),
+    click.option(
+        "--bootstrap-servers",
+        envvar="PROVENTRAIL_BOOTSTRAP_SERVERS",
+        metavar="HOST:PORT,…",
+        help="A Kafka cluster, instead of the embedded broker.",
+    ),
+    click.option(
+        "--clickhouse-url",
+        envvar="PROVENTRAIL_CLICKHOUSE_URL",
+        metavar="URL",
+        help="A ClickHouse server, instead of the embedded store. Its password: PROVENTRAIL_CLICKHOUSE_PASSWORD.",
+    ),
+    click.option("--clickhouse-user", envvar="PROVENTRAIL_CLICKHOUSE_USER", metavar="NAME"),
+    click.option("--clickhouse-cluster", envvar="PROVENTRAIL_CLICKHOUSE_CLUSTER", metavar="NAME"),
+    click.option("--security-protocol", envvar="PROVENTRAIL_SECURITY_PROTOCOL", help="Kafka's, for example SASL_SSL."),
+    click.option("--sasl-mechanism", envvar="PROVENTRAIL_SASL_MECHANISM"),
+    click.option(
+        "--sasl-username",
+        envvar="PROVENTRAIL_SASL_USERNAME",
+        help="Its password: PROVENTRAIL_SASL_PASSWORD.",
+    ),
+    click.option("--ssl-ca-location", envvar="PROVENTRAIL_SSL_CA_LOCATION", metavar="FILE"),
+    click.option("--ssl-certificate-location", envvar="PROVENTRAIL_SSL_CERTIFICATE_LOCATION", metavar="FILE"),
+    click.option("--ssl-key-location", envvar="PROVENTRAIL_SSL_KEY_LOCATION", metavar="FILE"),
+]
+
+
+def with_target(command: F) -> F:
+    """Give a command the shared options; it gets them as one `target`."""
+
+    def inner(
+        data_dir: Path | None,
+        bootstrap_servers: str | None,
+        clickhouse_url: str | None,
+        clickhouse_user: str | None,
+        clickhouse_cluster: str | None,
+        security_protocol: str | None,
+        sasl_mechanism: str | None,
+        sasl_username: str | None,
+        ssl_ca_location: str | None,
+        ssl_certificate_location: str | None,
+        ssl_key_location: str | None,
+        **options: Any,
+    ) -> Any:
+        security = {
+            "security_protocol": security_protocol,
+            "sasl_mechanism": sasl_mechanism,
+            "sasl_username": sasl_username,
+            "sasl_password": os.environ.get("PROVENTRAIL_SASL_PASSWORD"),
+            "ssl_ca_location": ssl_ca_location,
+            "ssl_certificate_location": ssl_certificate_location,
+            "ssl_key_location": ssl_key_location,
+        }
+        target = Target(
+            data_dir=(data_dir or default_data_dir()).absolute(),
+            bootstrap_servers=bootstrap_servers,
+            clickhouse_url=clickhouse_url,
+            clickhouse_user=clickhouse_user,
+            clickhouse_cluster=clickhouse_cluster,
+            kafka_security={name: value for name, value in security.items() if value is not None},
+        )
+        return command(target=target, **options)
+
+    inner.__name__, inner.__doc__ = command.__name__, command.__doc__
+    wrapped: Any = inner
+    for option in reversed(_OPTIONS):
+        wrapped = option(wrapped)
+    # Options that the command declared before stay on it.
+    wrapped.__click_params__ += getattr(command, "__click_params__", [])
+    return wrapped  # type: ignore[no-any-return]

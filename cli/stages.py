@@ -1,0 +1,202 @@
+"""The stages as commands: each is one process, here and in containers. `up` runs them all."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+from proventrail.cli.errors import CommandError
+from proventrail.cli.options import Target, with_target
+from proventrail.telemetry.logs import configure_logging
+from proventrail.telemetry.status import Ready, StatusServer
+
+_status_port = click.option(
+    "--status-port", type=int, default=0, help="Port of /health and /metrics of this stage; 0: any."
+)
+_status_host = click.option("--status-host", default="127.0.0.1", show_default=True)
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _status(ready: Ready, host: str, port: int) -> StatusServer:
+    try:
+        return StatusServer(ready, port, host).start()
+    except OSError as error:
+        raise CommandError(f"the status port {port} cannot be used: {error.strerror}") from None
+
+
+@click.command()
+@click.option("--partitions", type=int, default=4, show_default=True)
+@click.option("--replication", type=int, default=1, show_default=True)
+@click.option("--retention-bytes", type=int, default=4 << 30, show_default=True, help="Per partition.")
+@with_target
+def topics(target: Target, partitions: int, replication: int, retention_bytes: int) -> None:
+    """Create the pipeline's topics, and set the configuration of those that are there."""
+    from proventrail.schemas.topics import topic_specs
+    from proventrail.streaming.admin import ensure_topics
+
+    made = ensure_topics(target.kafka(), topic_specs(partitions, replication, retention_bytes))
+    click.echo(f"created: {', '.join(made) or 'none, all were there'}")
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Print the statements and change nothing.")
+@click.option("--status", "show_status", is_flag=True, help="Print which migrations are applied.")
+@with_target
+def migrate(target: Target, dry_run: bool, show_status: bool) -> None:
+    """Bring the tables of a ClickHouse server up to date. (The embedded store does so at its start.)"""
+    from proventrail.storage.dialect import Dialect
+    from proventrail.storage.migrations import migrate as apply
+    from proventrail.storage.migrations import status
+    from proventrail.storage.store import connect
+
+    settings = target.clickhouse()
+    dialect = Dialect(settings.database, settings.cluster)
+    store = connect(settings)
+    if show_status:
+        for item in status(store, dialect):
+            click.echo(f"{item.number:04d} {item.name}: {item.state}")
+        return
+    statements = apply(store, dialect, dry_run=dry_run)
+    if dry_run:
+        click.echo(";\n\n".join(statements) + (";" if statements else ""))
+    else:
+        click.echo(f"{len(statements)} statements run" if statements else "up to date")
+
+
+@click.command()
+@click.option("--group", default="proventrail-refine", show_default=True)
+@_status_port
+@_status_host
+@with_target
+def refine(target: Target, group: str, status_port: int, status_host: str) -> None:
+    """Run refine: raw events -> refined events, dead letters, observations."""
+    from proventrail.stream_processors.catalog import CatalogFollower
+    from proventrail.stream_processors.process import RefineProcess
+    from proventrail.stream_processors.refine import Refine
+
+    configure_logging("refine")
+    stop = stop_on_signals()
+    kafka = target.kafka()
+    follower = CatalogFollower(kafka).load()
+    process = RefineProcess(kafka, Refine(follower.catalog), group=group, before_batch=follower.poll)
+    status = _status(process.ready, status_host, status_port)
+    try:
+        process.run(stop)
+    finally:
+        status.stop()
+        follower.close()
+
+
+@click.command()
+@click.option("--group", default="proventrail-sink", show_default=True)
+@click.option("--clickhouse-port", type=int, default=0, help="Port of the embedded store's endpoint; 0: any.")
+@click.option("--clickhouse-host", default="127.0.0.1", show_default=True, help="Where the endpoint listens.")
+@_status_port
+@_status_host
+@with_target
+def sink(
+    target: Target, group: str, clickhouse_port: int, clickhouse_host: str, status_port: int, status_host: str
+) -> None:
+    """Run the sink: refined events and dead letters -> ClickHouse. Without --clickhouse-url, the embedded store."""
+    configure_logging("sink")
+    stop = stop_on_signals()
+    if target.clickhouse_url is None:
+        _embedded_sink(target, group, clickhouse_host, clickhouse_port, status_host, status_port, stop)
+    else:
+        _server_sink(target, group, status_host, status_port, stop)
+
+
+def _embedded_sink(
+    target: Target, group: str, host: str, port: int, status_host: str, status_port: int, stop: threading.Event
+) -> None:
+    from proventrail.gateway.auth import ensure_token
+    from proventrail.storage.endpoint import Endpoint
+    from proventrail.storage.engine import EMBEDDED_DIALECT, Engine
+    from proventrail.storage.migrations import migrate as apply
+    from proventrail.storage.sink.stage import make_sink
+
+    token, _ = ensure_token(target.data_dir)
+    engine = Engine(target.data_dir / "store")
+    store = engine.store()
+    apply(store, EMBEDDED_DIALECT)
+    endpoint = Endpoint(engine.connection_string, token, host=host, port=port).start()
+    process = make_sink(target.kafka(), group, store, EMBEDDED_DIALECT)
+    status = _status(process.ready, status_host, status_port)
+    try:
+        process.run(stop)
+    finally:
+        status.stop()
+        endpoint.stop()
+        store.close()
+        engine.close()
+
+
+def _server_sink(target: Target, group: str, status_host: str, status_port: int, stop: threading.Event) -> None:
+    from proventrail.storage.dialect import Dialect
+    from proventrail.storage.sink.stage import make_sink
+    from proventrail.storage.store import connect
+
+    settings = target.clickhouse()
+    process = make_sink(target.kafka(), group, connect(settings), Dialect(settings.database, settings.cluster))
+    status = _status(process.ready, status_host, status_port)
+    try:
+        process.run(stop)
+    finally:
+        status.stop()
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=int, default=5000, show_default=True)
+@click.option("--stage", "stages", multiple=True, metavar="NAME=URL", help="A stage's /health; may be repeated.")
+@click.option("--strict", is_flag=True, help="Take only events that follow OpenLineage's JSON Schemas.")
+@click.option("--max-body-bytes", type=int, default=10 << 20, show_default=True)
+@click.option("--tls-certificate", type=click.Path(path_type=Path, exists=True))
+@click.option("--tls-key", type=click.Path(path_type=Path, exists=True))
+@with_target
+def gateway(
+    target: Target,
+    host: str,
+    port: int,
+    stages: tuple[str, ...],
+    strict: bool,
+    max_body_bytes: int,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
+) -> None:
+    """Run the gateway: OpenLineage over HTTP -> raw events."""
+    from pydantic import ValidationError
+
+    from proventrail.gateway import GatewaySettings, run_gateway
+
+    configure_logging("gateway")
+    try:
+        settings = GatewaySettings(
+            kafka=target.kafka(),
+            data_dir=target.data_dir,
+            host=host,
+            port=port,
+            stage_urls=dict(stage.split("=", 1) for stage in stages),
+            verdict="strict" if strict else "lenient",
+            max_body_bytes=max_body_bytes,
+            tls_certificate=tls_certificate,
+            tls_key=tls_key,
+        )
+    except (ValidationError, ValueError) as error:
+        first = (
+            error.errors(include_input=False, include_url=False)[0]["msg"]
+            if isinstance(error, ValidationError)
+            else "--stage takes NAME=URL"
+        )
+        raise CommandError(str(first), 2) from None
+    run_gateway(settings)
