@@ -19,8 +19,9 @@ from proventrail.cli.stages import gateway, migrate, refine, sink, topics
 from proventrail.cli.status import status
 from proventrail.cli.up import up
 from proventrail.cli.verify import verify_delivery
-from proventrail.embedded.errors import BrokerError
+from proventrail.embedded.errors import EmbeddedError
 from proventrail.gateway.auth import TokenError
+from proventrail.gateway.server import GatewayError
 from proventrail.storage.engine import EngineError
 from proventrail.storage.errors import describe
 from proventrail.storage.migrations import MigrationError
@@ -31,9 +32,10 @@ from proventrail.stream_processors.process import RefineError
 from proventrail.streaming.admin import TopicError
 
 _PLAIN = (
-    BrokerError,
+    EmbeddedError,
     CatalogError,
     EngineError,
+    GatewayError,
     MigrationError,
     ProgressError,
     RefineError,

@@ -87,10 +87,10 @@ def _lineage(target: Target, namespace: str, name: str, depth: int, fmt: str | N
             raise CommandError(f"no lineage {direction} of that dataset is known", NO)
         show(columns, [edge.row() for edge in found], fmt)
         return
-    Console(highlight=False, soft_wrap=True).print(_tree(namespace, name, found, direction))
+    Console(highlight=False, soft_wrap=True).print(lineage_tree(namespace, name, found, direction))
 
 
-def _tree(namespace: str, name: str, edges: list[Edge], direction: str) -> Tree:
+def lineage_tree(namespace: str, name: str, edges: list[Edge], direction: str) -> Tree:
     """Each dataset with its neighbours below it; one that was shown already is only named."""
     following: dict[tuple[str, str], list[Edge]] = {}
     for edge in edges:

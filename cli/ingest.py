@@ -52,7 +52,7 @@ def events_of(path: Path) -> Iterator[tuple[str, Any]]:
         yield place, event["body"] if is_request else event
 
 
-def _batches(events: Iterator[tuple[str, Any]]) -> Iterator[list[tuple[str, str]]]:
+def batches(events: Iterator[tuple[str, Any]]) -> Iterator[list[tuple[str, str]]]:
     batch: list[tuple[str, str]] = []
     size = 0
     for place, event in events:
@@ -86,7 +86,7 @@ def ingest(target: Target, paths: tuple[Path, ...], url: str | None, token: str 
     """Send OpenLineage events from files and folders (JSON, arrays, or one event a line)."""
     from proventrail.gateway.auth import read_token
 
-    url = url or target.instance().gateway_url
+    url = url or f"http://{target.address('gateway')}"
     token = token or read_token(target.data_dir)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     files = files_of(paths)
@@ -97,7 +97,7 @@ def ingest(target: Target, paths: tuple[Path, ...], url: str | None, token: str 
         Progress(transient=True) as progress,
     ):
         events = (item for file in progress.track(files, description="sending") for item in events_of(file))
-        for batch in _batches(events):
+        for batch in batches(events):
             try:
                 refused += send(client, batch)
             except httpx.HTTPError as error:

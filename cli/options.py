@@ -13,7 +13,7 @@ import platformdirs
 from pydantic import SecretStr, ValidationError
 
 from proventrail.cli.errors import USAGE, CommandError
-from proventrail.cli.instance import Instance, read_instance
+from proventrail.embedded.run_file import running_instance
 from proventrail.schemas.settings import ClickHouseSettings, KafkaSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,18 +35,21 @@ class Target:
     clickhouse_cluster: str | None = None
     kafka_security: dict[str, str] = field(default_factory=dict)
 
-    def instance(self) -> Instance:
-        """What `proventrail up` runs on the data directory. Raises CommandError if nothing runs."""
-        found = read_instance(self.data_dir)
+    def address(self, purpose: str) -> str:
+        """HOST:PORT of what `proventrail up` runs on the data directory: gateway, clickhouse, kafka.
+
+        Raises CommandError if nothing runs.
+        """
+        found = running_instance(self.data_dir)
         if found is None:
             raise CommandError(
                 f"nothing runs on {self.data_dir}: start `proventrail up`, or name servers with "
                 "--bootstrap-servers and --clickhouse-url"
             )
-        return found
+        return f"127.0.0.1:{found.ports[purpose]}"
 
     def kafka(self) -> KafkaSettings:
-        servers = self.bootstrap_servers or self.instance().bootstrap_servers
+        servers = self.bootstrap_servers or self.address("kafka")
         values: dict[str, Any] = {"bootstrap_servers": servers, **self.kafka_security}
         try:
             return KafkaSettings.model_validate(values)
@@ -60,10 +63,8 @@ class Target:
         if self.clickhouse_url is None:
             from proventrail.gateway.auth import read_token
 
-            instance = self.instance()
-            return ClickHouseSettings(
-                url=instance.clickhouse_url, username="auditor", password=SecretStr(read_token(self.data_dir))
-            )
+            url = f"http://{self.address('clickhouse')}"
+            return ClickHouseSettings(url=url, username="auditor", password=SecretStr(read_token(self.data_dir)))
         try:
             return ClickHouseSettings(
                 url=self.clickhouse_url,

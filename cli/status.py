@@ -27,9 +27,9 @@ def status(target: Target, fmt: str | None) -> None:
     rows: list[list[object]] = []
     ready = True
     if target.clickhouse_url is None:
-        instance = target.instance()
+        gateway = target.address("gateway")
         try:
-            health = httpx.get(f"{instance.gateway_url}/health", timeout=5).json()
+            health = httpx.get(f"http://{gateway}/health", timeout=5).json()
         except (httpx.HTTPError, ValueError) as error:
             health = {"ready": False, "stages": {"gateway": {"ready": False, "detail": type(error).__name__}}}
         ready = bool(health["ready"])
