@@ -16,3 +16,5 @@ def configure_logging(stage: str, level: str = "INFO") -> None:
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # One line for each probe of each second would bury the rest.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
