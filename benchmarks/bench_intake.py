@@ -1,6 +1,6 @@
 """HTTP intake: events/s of one gateway with a real broker, all on this machine.
 
-`python benchmarks/bench_intake.py [--seconds S] [--runs N]` prints a table of medians: single events and batches, plain
+`python benchmarks/bench_intake.py [--seconds S] [--runs N] [--workers N]` prints a table of medians: single events and batches, plain
 and gzip, compact events (400 bytes) and events with facets (2.6 KB). A rate counts events that the gateway
 acknowledged, that is, events that are on the topic. The load generator is a process of its own and shares the cores.
 """
@@ -14,8 +14,10 @@ import multiprocessing
 import resource
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -26,6 +28,7 @@ import uvloop
 
 from proventrail.embedded.broker import KafkaBroker
 from proventrail.gateway import GatewayServer, GatewaySettings
+from proventrail.gateway.workers import Workers
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.schemas.topics import topic_specs
 from proventrail.streaming.admin import ensure_topics
@@ -113,9 +116,7 @@ def _load(port: int, requests: list[bytes], connections: int, seconds: float, ac
         loop = asyncio.get_running_loop()
         spacing = max(1, len(requests) // connections)
         made = [
-            (await loop.create_connection(lambda i=i: _Connection(requests, i * spacing, accepted), "127.0.0.1", port))[
-                1
-            ]
+            (await loop.create_connection(partial(_Connection, requests, i * spacing, accepted), "127.0.0.1", port))[1]
             for i in range(connections)
         ]
         await asyncio.sleep(0.5)
@@ -138,12 +139,14 @@ def _serve(settings: GatewaySettings, ready: Connection) -> None:
         ready.recv()
         server.stop()
 
-    import threading
-
     threading.Thread(target=stop_on_word, daemon=True).start()
-    server.run()
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    ready.send((used.ru_utime + used.ru_stime, used.ru_maxrss))
+    if settings.workers == 1:
+        server.run()
+    else:
+        with Workers(server) as workers:
+            workers.run()
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    ready.send((sum(u.ru_utime + u.ru_stime for u in used), max(u.ru_maxrss for u in used)))
 
 
 def _measure(port: int, requests: list[bytes], connections: int, seconds: float, accepted: bytes) -> tuple[float, int]:
@@ -170,7 +173,7 @@ def _cases(token: str) -> list[tuple[str, list[bytes], int, int, bytes]]:
                 for i in range(0, len(events), BATCH)
             ]
             found.append((f"single, {kind} ({size} bytes), {form}", one, 1, 64, b"HTTP/1.1 201"))
-            found.append((f"batch of {BATCH}, {kind} ({size} bytes), {form}", many, BATCH, 4, b"HTTP/1.1 204"))
+            found.append((f"batch of {BATCH}, {kind} ({size} bytes), {form}", many, BATCH, 8, b"HTTP/1.1 204"))
     return found
 
 
@@ -178,18 +181,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--only", default="", help="run the cases whose name holds this")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         broker = KafkaBroker(Path(folder) / "kafka").start()
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         ensure_topics(kafka, topic_specs())
         here, there = _SPAWN.Pipe()
-        settings = GatewaySettings(kafka=kafka, data_dir=Path(folder) / "data", port=0)
+        settings = GatewaySettings(kafka=kafka, data_dir=Path(folder) / "data", port=0, workers=arguments.workers)
         server = _SPAWN.Process(target=_serve, args=(settings, there))
         server.start()
         port, token = here.recv()
         print(f"{'case':<45} {'events/s':>10} {'runs':>30}")
         for name, requests, events, connections, accepted in _cases(token):
+            if arguments.only not in name:
+                continue
             runs = [_measure(port, requests, connections, arguments.seconds, accepted) for _ in range(arguments.runs)]
             rates = sorted(rate * events for rate, _ in runs)
             refused = sum(n for _, n in runs)
@@ -197,7 +204,7 @@ def main() -> None:
             print(f"{name:<45} {statistics.median(rates):>10,.0f} {' '.join(f'{r:,.0f}' for r in rates):>30}{note}")
         here.send("stop")
         seconds, kilobytes = here.recv()
-        print(f"gateway: {seconds:.1f} s of CPU, {kilobytes / 1024:.0f} MB at most")
+        print(f"gateway: {seconds:.1f} s of CPU in all, {kilobytes / 1024:.0f} MB in its largest process")
         server.join()
         broker.stop()
 

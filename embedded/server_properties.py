@@ -32,8 +32,17 @@ def common_properties() -> str:
     return files("proventrail.embedded").joinpath("broker.properties").read_text()
 
 
-def server_properties(log_dir: Path, node_id: int, port: int, controller_port: int, voters: Mapping[int, int]) -> str:
+def server_properties(
+    log_dir: Path,
+    node_id: int,
+    port: int,
+    controller_port: int,
+    voters: Mapping[int, int],
+    more: Mapping[str, object],
+) -> str:
     """Text of the file. `voters` is node id -> controller port of a cluster; empty for a node alone.
+
+    A name in `more` replaces what we would set; of a name that is in the file twice Kafka takes the last value.
 
     Raises BrokerError if `log_dir` cannot be written in Kafka's configuration.
     """
@@ -59,7 +68,8 @@ def server_properties(log_dir: Path, node_id: int, port: int, controller_port: i
         own["controller.quorum.voters"] = ",".join(f"{n}@{HOST}:{p}" for n, p in sorted(voters.items()))
     else:
         own["controller.quorum.bootstrap.servers"] = f"{HOST}:{controller_port}"
-    return common_properties() + "".join(f"{name}={_escaped(value)}\n" for name, value in own.items())
+    lines = (f"{name}={_escaped(value)}\n" for name, value in {**own, **more}.items())
+    return common_properties() + "".join(lines)
 
 
 def _escaped(value: object) -> str:

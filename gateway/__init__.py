@@ -2,7 +2,8 @@
 
 from proventrail.gateway.auth import ensure_token
 from proventrail.gateway.client_config import client_configuration
-from proventrail.gateway.server import GatewayServer, run_gateway
+from proventrail.gateway.server import GatewayError, GatewayServer
 from proventrail.gateway.settings import GatewaySettings
+from proventrail.gateway.workers import run_gateway
 
-__all__ = ["GatewayServer", "GatewaySettings", "client_configuration", "ensure_token", "run_gateway"]
+__all__ = ["GatewayError", "GatewayServer", "GatewaySettings", "client_configuration", "ensure_token", "run_gateway"]

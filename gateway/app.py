@@ -52,7 +52,8 @@ class Route:
 class Gateway:
     """The application. Other parts of the gateway add to `routes`."""
 
-    def __init__(self, token: str, intake: Intake, readiness: Readiness, stage_urls: dict[str, str]) -> None:
+    def __init__(self, name: str, token: str, intake: Intake, readiness: Readiness, stage_urls: dict[str, str]) -> None:
+        self._name = name
         self._token = token.encode()
         self._readiness = readiness
         self._stage_urls = stage_urls
@@ -106,7 +107,7 @@ class Gateway:
 
     async def _metrics(self, request: Request) -> Response:
         own = generate_latest(REGISTRY).decode()
-        return Response(200, await gather_metrics(own, self._stage_urls), CONTENT_TYPE_LATEST.encode())
+        return Response(200, await gather_metrics(self._name, own, self._stage_urls), CONTENT_TYPE_LATEST.encode())
 
 
 def _log_crash(error: Exception) -> None:

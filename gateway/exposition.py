@@ -26,7 +26,7 @@ class _Merged(Collector):
 def merge(expositions: dict[str, str]) -> bytes:
     """Stage -> exposition text, merged. A sample without a label `stage` gets that of its process.
 
-    Samples that are then alike are added up; of `_created` and start times the oldest is kept.
+    Samples that are then alike are added up: so are the counts of the gateway's workers.
     """
     families: dict[str, Metric] = {}
     samples: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
@@ -45,12 +45,12 @@ def merge(expositions: dict[str, str]) -> bytes:
     return generate_latest(registry)
 
 
-async def gather_metrics(own: str, stage_urls: dict[str, str]) -> bytes:
-    """The gateway's own exposition and those of the other stages; one that does not answer is left out."""
+async def gather_metrics(name: str, own: str, stage_urls: dict[str, str]) -> bytes:
+    """The exposition `own` of the process `name`, and those of the others; one that does not answer is left out."""
     async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
         texts = await asyncio.gather(*(_fetch(client, url) for url in stage_urls.values()))
     others = {stage: text for stage, text in zip(stage_urls, texts, strict=True) if text is not None}
-    return merge({"gateway": own, **others})
+    return merge({name: own, **others})
 
 
 async def _fetch(client: httpx.AsyncClient, health_url: str) -> str | None:

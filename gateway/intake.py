@@ -17,7 +17,7 @@ from proventrail.gateway.body import JSON, NDJSON, Budget, Held, held, media_typ
 from proventrail.gateway.events import Refused, to_record, verdict_named
 from proventrail.gateway.http import HttpError, Request, Response, json_response
 from proventrail.gateway.parse import Malformed, parse_json
-from proventrail.gateway.publisher import Delivery, Publisher, QueueFull
+from proventrail.gateway.publisher import Delivery, Publisher, Unavailable
 from proventrail.gateway.settings import GatewaySettings
 from proventrail.schemas.verdict import Problem
 from proventrail.telemetry import metrics
@@ -82,8 +82,8 @@ class Intake:
         delivery = Delivery()
         try:
             self._publisher.send(key, value, delivery, 0)
-        except QueueFull:
-            raise self._busy("events come faster than Kafka takes them") from None
+        except Unavailable as error:
+            raise self._busy(str(error)) from None
         except KafkaException as error:
             delivery.failed[0] = error.args[0]
         await delivery.wait(deadline - asyncio.get_running_loop().time())
@@ -156,8 +156,8 @@ class Intake:
             sizes[index] = len(value)
         except Refused as error:
             return Failure(index, str(error), False)
-        except QueueFull:
-            return Failure(index, "events come faster than Kafka takes them", True)
+        except Unavailable as error:
+            return Failure(index, str(error), True)
         except KafkaException as error:
             delivery.failed[index] = error.args[0]
         return None

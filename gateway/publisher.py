@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import suppress
 from functools import partial
 
@@ -22,8 +23,8 @@ _POLL_SECONDS = 0.001
 _IDLE_SECONDS = 0.5
 
 
-class QueueFull(Exception):
-    """The events that wait for acknowledgement fill their bound. The caller answers 503."""
+class Unavailable(Exception):
+    """Kafka takes nothing now; the text says why. The caller answers 503."""
 
 
 class Delivery:
@@ -86,25 +87,27 @@ class Publisher:
             },
             logger=_log,
         )
+        self._timeout = timeout
         self._work = asyncio.Event()
-        self._acknowledged = False
+        self._acknowledged_at = float("-inf")
+        self._wrong: str | None = None
         self.fatal: KafkaError | None = None
         """Set once when the producer can't go on; the process has to be started anew."""
-        self.last_acknowledged = float("-inf")
-        """Loop time of the newest acknowledgement."""
 
     def send(self, key: bytes, value: bytes, delivery: Delivery, index: int) -> None:
-        """Queue one event of `delivery`. Raises QueueFull; KafkaException if Kafka can never take it."""
+        """Queue one event of `delivery`. Raises Unavailable; KafkaException if Kafka can never take it."""
+        if self._wrong is not None and time.monotonic() - self._acknowledged_at > self._timeout:
+            raise Unavailable(self._wrong)
         try:
             self._producer.produce(self.topic, value, key, on_delivery=partial(self._on_delivery, delivery, index))
         except BufferError:
-            raise QueueFull from None
+            raise Unavailable("events come faster than Kafka takes them") from None
         delivery.pending.add(index)
         self._work.set()
 
     def _on_delivery(self, delivery: Delivery, index: int, error: KafkaError | None, message: Message) -> None:
         if error is None:
-            self._acknowledged = True
+            self._acknowledged_at = time.monotonic()
         delivery.report(index, error)
 
     def _on_error(self, error: KafkaError) -> None:
@@ -113,11 +116,8 @@ class Publisher:
 
     async def run(self) -> None:
         """Fetch delivery reports until the producer fails for good. Raises KafkaException then."""
-        loop = asyncio.get_running_loop()
         while self.fatal is None:
             self._producer.poll(0)
-            if self._acknowledged:
-                self.last_acknowledged, self._acknowledged = loop.time(), False
             if len(self._producer):
                 await asyncio.sleep(_POLL_SECONDS)
                 continue
@@ -128,7 +128,14 @@ class Publisher:
         raise KafkaException(self.fatal)
 
     def check(self, timeout: float) -> str | None:
-        """What is wrong with the way to the topic, or None. Blocks: call it from a thread."""
+        """What is wrong with the way to the topic, or None. Blocks: call it from a thread.
+
+        While something is wrong and nothing is acknowledged, `send` refuses at once instead of filling the queue.
+        """
+        self._wrong = self._find_wrong(timeout)
+        return self._wrong
+
+    def _find_wrong(self, timeout: float) -> str | None:
         try:
             found = self._producer.list_topics(self.topic, timeout=timeout).topics[self.topic]
         except KafkaException as error:

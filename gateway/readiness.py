@@ -12,7 +12,6 @@ from proventrail.gateway.publisher import Publisher
 
 _EVERY_SECONDS = 1.0
 _TIMEOUT_SECONDS = 2.0
-GATEWAY = "gateway"
 
 
 @dataclass(frozen=True)
@@ -23,13 +22,27 @@ class StageState:
     detail: str
 
 
-class Readiness:
-    """Keeps the newest state of each stage; run `run` as a task."""
+_UNSEEN = StageState(False, "not looked at yet")
 
-    def __init__(self, publisher: Publisher, stage_urls: dict[str, str]) -> None:
+
+class Readiness:
+    """Keeps the newest state of each stage, and of the gateway's own way to Kafka as `name`; run `run` as a task."""
+
+    def __init__(self, name: str, publisher: Publisher, stage_urls: dict[str, str]) -> None:
+        self._name = name
         self._publisher = publisher
         self._stage_urls = stage_urls
-        self.stages = {stage: StageState(False, "not looked at yet") for stage in (GATEWAY, *stage_urls)}
+        self._seen: dict[str, StageState] = {}
+
+    @property
+    def stages(self) -> dict[str, StageState]:
+        """What was seen last, of every stage there is."""
+        return {stage: self._seen.get(stage, _UNSEEN) for stage in (self._name, *self._stage_urls)}
+
+    @property
+    def own(self) -> StageState:
+        """The gateway's own way to Kafka."""
+        return self._seen.get(self._name, _UNSEEN)
 
     @property
     def ready(self) -> bool:
@@ -49,15 +62,15 @@ class Readiness:
 
     async def _look_at_kafka(self) -> None:
         wrong = await asyncio.to_thread(self._publisher.check, _TIMEOUT_SECONDS)
-        self.stages[GATEWAY] = StageState(wrong is None, wrong or "Kafka takes events")
+        self._seen[self._name] = StageState(wrong is None, wrong or "Kafka takes events")
 
     async def _look_at(self, client: httpx.AsyncClient, stage: str) -> None:
         try:
             answer = await client.get(self._stage_urls[stage])
             content = answer.json()
             detail = str(content.get("detail", "")) if isinstance(content, dict) else ""
-            self.stages[stage] = StageState(answer.status_code == 200, detail)
+            self._seen[stage] = StageState(answer.status_code == 200, detail)
         except httpx.HTTPError as error:
-            self.stages[stage] = StageState(False, f"does not answer ({type(error).__name__})")
+            self._seen[stage] = StageState(False, f"does not answer ({type(error).__name__})")
         except ValueError:
-            self.stages[stage] = StageState(False, "answers something that is not JSON")
+            self._seen[stage] = StageState(False, "answers something that is not JSON")

@@ -1,4 +1,4 @@
-"""The gateway as a process: sockets, tasks, signals, drain."""
+"""The gateway as a process: socket, tasks, signals, drain."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
 _KEEP_ALIVE_SECONDS = 65
+_LOOK_SECONDS = 0.05
 
 
 class GatewayError(Exception):
@@ -39,41 +40,58 @@ class _Server(uvicorn.Server):
 
 
 class GatewayServer:
-    """Binds its port at once, so `port` is known before `run` serves. Raises GatewayError, TokenError."""
+    """One process of a gateway. It binds its port at once, so `port` is known before `run` serves.
 
-    def __init__(self, settings: GatewaySettings) -> None:
+    With `listener`, it accepts from a socket that another process has bound. Raises GatewayError, TokenError.
+    """
+
+    def __init__(self, settings: GatewaySettings, name: str = "gateway", listener: socket.socket | None = None) -> None:
         self.settings = settings
+        self.name = name
         self.token, self.token_is_new = ensure_token(settings.data_dir)
-        self._socket = _listen(settings.host, settings.port)
+        self.listener = listener or _listen(settings.host, settings.port)
+        self.port = int(self.listener.getsockname()[1])
+        self._publisher = Publisher(settings.kafka, settings.topic, settings.queue_bytes, settings.acknowledge_seconds)
+        self._others: dict[str, str] = dict(settings.stage_urls)
+        self._readiness = Readiness(name, self._publisher, self._others)
         self._stopping = threading.Event()
-
-    @property
-    def port(self) -> int:
-        return int(self._socket.getsockname()[1])
 
     @property
     def url(self) -> str:
         """How a client on this machine reaches the gateway."""
         scheme = "https" if self.settings.tls_certificate else "http"
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.settings.host, self.settings.host)
-        return f"{scheme}://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{self.port}"
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.settings.host, self.settings.host)
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def know(self, urls: dict[str, str]) -> None:
+        """Other processes of this gateway, by name, with their `/health` URLs. Call it before `run`."""
+        self._others.update(urls)
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether this process alone reaches Kafka, and in one line why (not)."""
+        return self._readiness.own.ready, self._readiness.own.detail
 
     def stop(self) -> None:
         """Ask `run` to drain and return. Safe from any thread and from a signal handler."""
         self._stopping.set()
 
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
+
     def run(self) -> None:
         """Serve until `stop`. Then take no more connections, finish what is in flight and flush, within
         `drain_seconds`. Raises GatewayError when Kafka's producer fails for good."""
         config = self._config()
-        loop_factory = config.get_loop_factory()
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(self._serve(config))
 
     def _config(self) -> uvicorn.Config:
         settings = self.settings
+        intake = Intake(settings, self._publisher)
         return uvicorn.Config(
-            app="",
+            app=Gateway(self.name, self.token, intake, self._readiness, self._others),
+            interface="asgi3",
             loop="uvloop",
             http="httptools",
             ws="none",
@@ -89,23 +107,19 @@ class GatewayServer:
         )
 
     async def _serve(self, config: uvicorn.Config) -> None:
-        settings = self.settings
-        publisher = Publisher(settings.kafka, settings.topic, settings.queue_bytes, settings.acknowledge_seconds)
-        readiness = Readiness(publisher, settings.stage_urls)
-        config.app = Gateway(self.token, Intake(settings, publisher), readiness, settings.stage_urls)
         server = _Server(config)
-        reports = asyncio.create_task(publisher.run())
-        watch = asyncio.create_task(readiness.run())
-        serving = asyncio.create_task(server.serve(sockets=[self._socket]))
-        _log.info("listening on %s", self.url)
-        while not (self._stopping.is_set() or reports.done() or serving.done()):
-            await asyncio.sleep(0.05)
+        reports = asyncio.create_task(self._publisher.run())
+        watch = asyncio.create_task(self._readiness.run())
+        serving = asyncio.create_task(server.serve(sockets=[self.listener]))
+        _log.info("%s listens on %s", self.name, self.url)
+        while not (self.stopping or reports.done() or serving.done()):
+            await asyncio.sleep(_LOOK_SECONDS)
         server.should_exit = True
         await serving
         watch.cancel()
         failed = reports.exception() if reports.done() else None
         reports.cancel()
-        left = await asyncio.to_thread(publisher.flush, settings.drain_seconds)
+        left = await asyncio.to_thread(self._publisher.flush, self.settings.drain_seconds)
         if left:
             _log.warning(
                 "stopped with %d events that Kafka has not acknowledged; nobody was told they were taken", left
@@ -131,20 +145,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def run_gateway(settings: GatewaySettings, stop: threading.Event | None = None) -> None:
-    """Run a gateway until SIGTERM, SIGINT or `stop`. Raises GatewayError, TokenError.
-
-    Called in the main thread it handles the two signals; elsewhere `stop` is the only way.
-    """
-    server = GatewayServer(settings)
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: server.stop())
-    if stop is not None:
-        threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True).start()
-    server.run()
-
-
-def _stop_when(stop: threading.Event, server: GatewayServer) -> None:
-    stop.wait()
-    server.stop()
+def stop_on_signals(server: GatewayServer) -> None:
+    """SIGTERM and SIGINT drain `server`. Call it in the main thread."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: server.stop())

@@ -22,6 +22,8 @@ class GatewaySettings(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(default=5000, ge=0, le=65535)
     """0: the system chooses."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that share the port; one does about 15,000 events/s in batches. Each has bounds of its own."""
     topic: str = LINEAGE_EVENTS
     stage_urls: dict[str, str] = Field(default_factory=dict)
     """Stage name -> its `/health` URL. The gateway is ready only when all of them are."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import queue
 import threading
 import uuid
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import uvicorn
@@ -25,7 +25,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Pieces = Generator[bytes, None, None]
 
+T = TypeVar("T")
+
 _BUSY = 202
+_QUEUE_SECONDS = 10.0
 # As ClickHouse's HTTPHandler answers; every other code is 500.
 _STATUS = {
     **dict.fromkeys((193, 194, 516), 403),
@@ -44,9 +47,9 @@ class Endpoint:
         self, connection_string: str, token: str, *, host: str = "127.0.0.1", port: int = 0, sessions: int = 4
     ) -> None:
         self._token = token
-        self._sessions: queue.Queue[Session] = queue.Queue()
-        for _ in range(sessions):
-            self._sessions.put(Session(connection_string))
+        self._sessions = [Session(connection_string) for _ in range(sessions)]
+        self._turns = asyncio.Semaphore(sessions)
+        self._threads = ThreadPoolExecutor(sessions, "endpoint-query")
         config = uvicorn.Config(
             self._app,
             host=host,
@@ -76,8 +79,9 @@ class Endpoint:
     def stop(self) -> None:
         self._server.should_exit = True
         self._thread.join(10)
-        while not self._sessions.empty():
-            self._sessions.get().close()
+        self._threads.shutdown()
+        for session in self._sessions:
+            session.close()
 
     # -- ASGI ----------------------------------------------------------------------------------------------------------
 
@@ -105,32 +109,45 @@ class Endpoint:
             text = f"Code: {error.code}. DB::Exception: {error}. (UNKNOWN_SETTING)\n"
             await _answer(send, 400, text.encode(), _error_headers(error.code, headers))
             return
-        await self._serve(query, headers, send)
+        await self._serve(query, headers, receive, send)
 
-    async def _serve(self, query: Query, headers: dict[str, str], send: Send) -> None:
+    async def _serve(self, query: Query, headers: dict[str, str], receive: Receive, send: Send) -> None:
         try:
-            session = await asyncio.to_thread(self._sessions.get, True, 10)
-        except queue.Empty:
+            async with asyncio.timeout(_QUEUE_SECONDS):
+                await self._turns.acquire()
+        except TimeoutError:
             text = f"Code: {_BUSY}. DB::Exception: Too many simultaneous queries. (TOO_MANY_SIMULTANEOUS_QUERIES)\n"
             await _answer(send, 503, text.encode(), [*_error_headers(_BUSY, headers), (b"retry-after", b"1")])
             return
+        session = self._sessions.pop()
         pieces: Pieces | None = None
         try:
             text, fmt = split_format(query.text, query.fmt)
             try:
-                pieces, first = await asyncio.to_thread(_begin, session, query, text, fmt)
+                pieces, first = await self._in_thread(_begin, session, query, text, fmt)
             except QueryError as error:
                 status = _STATUS.get(error.code, 500)
                 await _answer(send, status, f"{error}\n".encode(), _error_headers(error.code, headers))
                 return
             assert pieces is not None
-            await self._stream(send, query, fmt, first, pieces)
+            gone = asyncio.ensure_future(_gone(receive))
+            try:
+                await self._stream(send, query, fmt, first, pieces, gone)
+            finally:
+                gone.cancel()
         finally:
             if pieces is not None:
-                await asyncio.to_thread(pieces.close)
-            self._sessions.put(session)
+                await self._in_thread(pieces.close)
+            self._sessions.append(session)
+            self._turns.release()
 
-    async def _stream(self, send: Send, query: Query, fmt: str, first: bytes, pieces: Pieces) -> None:
+    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Each session has a thread, so that a query that waits for a turn never holds one that runs."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+    async def _stream(
+        self, send: Send, query: Query, fmt: str, first: bytes, pieces: Pieces, gone: asyncio.Future[None]
+    ) -> None:
         content_type = CONTENT_TYPES.get(fmt, "application/octet-stream")
         head = [
             (b"content-type", content_type.encode()),
@@ -143,15 +160,21 @@ class Endpoint:
         await send({"type": "http.response.start", "status": 200, "headers": head})
         piece: bytes | None = first
         try:
-            while piece is not None:
+            while piece is not None and not gone.done():
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-                piece = await asyncio.to_thread(next, pieces, None)
+                piece = await self._in_thread(next, pieces, None)
         except QueryError as error:
             # The status is out: the text says it, and the response ends broken, as a server's does.
             await send({"type": "http.response.body", "body": f"\n{error}\n".encode(), "more_body": True})
             log.warning("a query failed after its first rows (code %d)", error.code)
             return
         await send({"type": "http.response.body", "body": b""})
+
+
+async def _gone(receive: Receive) -> None:
+    """Return when the client has gone away."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _begin(session: Session, query: Query, text: str, fmt: str) -> tuple[Pieces, bytes]:

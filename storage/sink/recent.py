@@ -50,15 +50,15 @@ class _Run:
         self.mixed, self.high, self.low, self.offsets = mixed[order], high[order], low[order], offsets[order]
 
     def find(self, mixed: Words, high: Words, low: Words) -> Offsets:
-        """Offset of each id in this run, -1 where it is not there. Arrays of shape (n,)."""
+        """Newest offset of each id in this run, -1 where it is not there. Arrays of shape (n,)."""
         found = np.full(len(mixed), -1, np.int64)
         first = np.searchsorted(self.mixed, mixed, "left")
         last = np.searchsorted(self.mixed, mixed, "right")
         # Different ids with an equal mix are next to each other; more than a few are not to be expected.
         for step in range(int((last - first).max(initial=0))):
             at = np.minimum(first + step, len(self.mixed) - 1)
-            hit = (first + step < last) & (self.high[at] == high) & (self.low[at] == low) & (found < 0)
-            found[hit] = self.offsets[at[hit]]
+            hit = (first + step < last) & (self.high[at] == high) & (self.low[at] == low)
+            found[hit] = np.maximum(found[hit], self.offsets[at[hit]])
         return found
 
 
@@ -81,20 +81,26 @@ class RecentEvents:
         mixed = high * np.uint64(0x9E3779B97F4A7C15) ^ low
         first = np.full(len(offsets), -1, np.int64)
         for run in self._runs:
-            found = run.find(mixed, high, low)
-            near = (found >= 0) & (offsets - found <= self.window)
-            first[near] = found[near]
-        self._mark_repeats_within(high, low, offsets, first)
+            first = np.maximum(first, run.find(mixed, high, low))
+        first[offsets - first > self.window] = -1
+        self._settle_repeats(mixed, high, low, offsets, first)
         return first
 
-    def _mark_repeats_within(self, high: Words, low: Words, offsets: Offsets, first: Offsets) -> None:
-        ids = np.stack([high, low], axis=1).view([("high", np.uint64), ("low", np.uint64)]).ravel()
-        _, where, inverse = np.unique(ids, return_index=True, return_inverse=True)
-        if len(where) == len(ids):
+    def _settle_repeats(self, mixed: Words, high: Words, low: Words, offsets: Offsets, first: Offsets) -> None:
+        """Ids that come more than once among these deliveries: each is compared with the one before that counted."""
+        order = np.argsort(mixed, kind="stable")
+        again = mixed[order[1:]] == mixed[order[:-1]]
+        if not again.any():
             return
-        earliest = where[inverse]
-        repeat = (earliest != np.arange(len(ids))) & (first < 0) & (offsets - offsets[earliest] <= self.window)
-        first[repeat] = offsets[earliest[repeat]]
+        stored: dict[tuple[int, int], int] = {}
+        for at in sorted({*order[1:][again].tolist(), *order[:-1][again].tolist()}):
+            identity, offset = (int(high[at]), int(low[at])), int(offsets[at])
+            before = max(stored.get(identity, -1), int(first[at]))
+            if before >= 0 and offset - before <= self.window:
+                first[at] = before
+            else:
+                first[at] = -1
+                stored[identity] = offset
 
     def remember(self, high: Words, low: Words, offsets: Offsets) -> None:
         """Take in events that are stored, in any order."""

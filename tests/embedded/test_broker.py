@@ -45,6 +45,13 @@ def produce(bootstrap_servers: str, topic: str, values: list[bytes]) -> list[byt
     return acknowledged
 
 
+def broker_config(broker: KafkaBroker) -> dict[str, str]:
+    """The settings that the broker says it has."""
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
+    resource = ConfigResource(ResourceType.BROKER, str(broker.node_id))
+    return {name: entry.value for name, entry in admin.describe_configs([resource])[resource].result().items()}
+
+
 def test_acknowledged_records_survive_kill_9(tmp_path: Path) -> None:
     broker = KafkaBroker(tmp_path / "k").start()
     create_topic(broker.bootstrap_servers, "t")
@@ -124,14 +131,28 @@ def test_events_of_ten_mebibytes_pass(kafka: KafkaBroker, make_topic) -> None:
 
 
 def test_disk_use_is_bounded_and_topics_are_not_made_by_typing_errors(kafka: KafkaBroker) -> None:
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
-    resource = ConfigResource(ResourceType.BROKER, "1")
-    config = {name: entry.value for name, entry in admin.describe_configs([resource])[resource].result().items()}
+    config = broker_config(kafka)
     assert int(config["log.retention.bytes"]) == 1 << 30
     assert int(config["log.retention.ms"]) == 7 * 24 * 3600 * 1000
     assert config["auto.create.topics.enable"] == "false"
-    assert admin.list_topics(timeout=10).topics.keys().isdisjoint({"typo"})
-    assert produce(kafka.bootstrap_servers, "typo", []) == []
+
+
+def test_every_setting_is_one_that_kafka_knows(kafka: KafkaBroker, repo_dir: Path) -> None:
+    """Kafka passes over a name with a typing error without a word, in the files for production too."""
+    known = broker_config(kafka).keys()
+    lines = (kafka.data_dir / "server.properties").read_text().splitlines()
+    own = {line.partition("=")[0] for line in lines if not line.startswith("#")}
+    lines = (repo_dir / "deploy" / "kafka" / "cluster.env").read_text().splitlines()
+    production = {line.partition("=")[0].removeprefix("KAFKA_") for line in lines if not line.startswith("#")}
+    assert own - known == set()
+    assert {name.lower().replace("_", ".") for name in production} - known == set()
+
+
+def test_own_settings_come_on_top(tmp_path: Path) -> None:
+    broker = KafkaBroker(tmp_path / "k", properties={"log.retention.ms": 60_000, "num.io.threads": 3}).start()
+    config = broker_config(broker)
+    assert (config["log.retention.ms"], config["num.io.threads"]) == ("60000", "3")
+    broker.stop()
 
 
 def test_stop_ends_a_broker_that_does_not_end_by_itself(tmp_path: Path) -> None:

@@ -87,6 +87,19 @@ class Served:
         assert not self.thread.is_alive()
 
 
+def head(gateway: Served, length: int, *extra: str) -> bytes:
+    """The head of a POST of one event over a bare socket."""
+    lines = [
+        "POST /api/v1/lineage HTTP/1.1",
+        "Host: x",
+        f"Authorization: Bearer {gateway.server.token}",
+        "Content-Type: application/json",
+        f"Content-Length: {length}",
+        *extra,
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
 Serve = Callable[..., Served]
 
 

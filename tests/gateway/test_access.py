@@ -8,7 +8,7 @@ import ssl
 
 import pytest
 
-from tests.gateway.conftest import Serve, Served, run_event
+from tests.gateway.conftest import Serve, Served, head, run_event
 
 
 @pytest.mark.parametrize(
@@ -72,18 +72,6 @@ def talk(gateway: Served, *parts: bytes, timeout: float = 20) -> bytes:
         while not found.endswith(b"\r\n\r\n") and (more := connection.recv(65536)):
             found += more
         return found
-
-
-def head(gateway: Served, length: int, *extra: str) -> bytes:
-    lines = [
-        "POST /api/v1/lineage HTTP/1.1",
-        "Host: x",
-        f"Authorization: Bearer {gateway.server.token}",
-        "Content-Type: application/json",
-        f"Content-Length: {length}",
-        *extra,
-    ]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 from proventrail.embedded.broker import KafkaBroker
 from proventrail.schemas.settings import KafkaSettings
 from tests.conftest import create_topic
-from tests.gateway.conftest import Serve, Served, run_event
+from tests.gateway.conftest import Serve, Served, head, run_event
 
 BOUND = 1.0
 
@@ -116,30 +117,17 @@ def test_a_full_queue_is_503_at_once(serve: Serve, own_broker: KafkaBroker) -> N
 
 def test_bodies_beyond_the_budget_are_503(serve: Serve) -> None:
     gateway = serve(pending_bytes=300_000, max_body_bytes=300_000)
-    statuses: list[int] = []
-
-    def send() -> None:
-        statuses.append(gateway.post(run_event(pad="x" * 200_000)).status_code)
-
-    slow = gateway.client.build_request("POST", "/api/v1/lineage", headers={"Content-Type": "application/json"})
-    held_open = threading.Event()
-
-    def half_a_body() -> Iterator[bytes]:
-        yield b" " * 200_000
-        held_open.wait(20)
-        yield b"{}"
-
-    holder = threading.Thread(
-        target=lambda: gateway.client.post("/api/v1/lineage", content=half_a_body(), headers=slow.headers)
-    )
-    holder.start()
-    while 503 not in statuses:
-        send()
-    held_open.set()
-    holder.join()
-    while statuses[-1] != 201:
-        send()
-    assert set(statuses) <= {201, 503}
+    large = run_event(pad="x" * 200_000)
+    with socket.create_connection(("127.0.0.1", gateway.server.port), timeout=20) as unfinished:
+        unfinished.sendall(head(gateway, 250_000) + b" " * 200_000)
+        answer = gateway.post(large)
+        while answer.status_code == 201:
+            answer = gateway.post(large)
+        assert answer.status_code == 503
+        assert "retry-after" in answer.headers
+        unfinished.sendall(b" " * 50_000)
+        assert unfinished.recv(1000).startswith(b"HTTP/1.1 400")
+    assert gateway.post(large).status_code == 201
 
 
 def test_a_topic_that_is_not_there_is_503(serve: Serve) -> None:

@@ -90,8 +90,8 @@ def exposition(kind: str, amount: float) -> str:
 @pytest.mark.parametrize("kind", ["counter", "histogram", "gauge"])
 def test_one_exposition_merged_alone_says_the_same(kind: str) -> None:
     text = exposition(kind, 1.5)
-    before = [f for f in text_string_to_metric_families(text)]
-    after = [f for f in text_string_to_metric_families(merge({"gateway": text}).decode())]
+    before = list(text_string_to_metric_families(text))
+    after = list(text_string_to_metric_families(merge({"gateway": text}).decode()))
     assert [(f.name, f.type, f.documentation) for f in before] == [(f.name, f.type, f.documentation) for f in after]
     plain = [[(s.name, {**s.labels, "stage": "gateway"}, s.value) for s in family.samples] for family in before]
     assert plain == [[(s.name, dict(s.labels), s.value) for s in family.samples] for family in after]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -110,7 +111,7 @@ def test_tls(serve: Serve, tmp_path: Path) -> None:
     gateway = serve(tls_certificate=certificate, tls_key=key)
     assert gateway.server.url.startswith("https://")
     headers = {"Authorization": f"Bearer {gateway.server.token}"}
-    with httpx.Client(verify=str(certificate), trust_env=False) as client:
+    with httpx.Client(verify=ssl.create_default_context(cafile=certificate), trust_env=False) as client:
         answer = client.post(f"{gateway.server.url}/api/v1/lineage", json=run_event(), headers=headers)
     assert answer.status_code == 201
 

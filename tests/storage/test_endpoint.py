@@ -1,0 +1,237 @@
+"""The endpoint speaks as a ClickHouse server does, to those who have the token, and only to read."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from collections.abc import Iterator
+
+import clickhouse_connect
+import httpx
+import pytest
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+
+from proventrail.storage.dialect import Dialect
+from proventrail.storage.endpoint import Endpoint
+from proventrail.storage.endpoint.guard import words
+from proventrail.storage.engine import Engine, EngineError
+from proventrail.storage.store import ClientStore
+
+TOKEN = "a-token-for-tests"
+
+
+@pytest.fixture(scope="module")
+def endpoint(engine: Engine) -> Iterator[Endpoint]:
+    endpoint = Endpoint(engine.connection_string, TOKEN, sessions=3).start()
+    yield endpoint
+    endpoint.stop()
+
+
+@pytest.fixture
+def client(endpoint: Endpoint, dialect: Dialect) -> Iterator[httpx.Client]:
+    base = f"http://127.0.0.1:{endpoint.port}"
+    with httpx.Client(base_url=base, headers={"X-ClickHouse-Database": dialect.database}, timeout=60) as client:
+        yield client
+
+
+def ask(client: httpx.Client, query: str, **params: str) -> httpx.Response:
+    return client.post("/", content=query, params=params, auth=("auditor", TOKEN))
+
+
+def test_ping_needs_no_token(client: httpx.Client) -> None:
+    assert client.get("/ping").text == "Ok.\n"
+
+
+@pytest.mark.parametrize(
+    ("headers", "params", "status"),
+    [
+        ({}, {}, 403),
+        ({"Authorization": f"Bearer {TOKEN}"}, {}, 200),
+        ({"Authorization": "Bearer wrong"}, {}, 401),
+        ({"Authorization": "Basic !"}, {}, 401),
+        ({"X-ClickHouse-User": "auditor", "X-ClickHouse-Key": TOKEN}, {}, 200),
+        ({"X-ClickHouse-User": "auditor", "X-ClickHouse-Key": "wrong"}, {}, 403),
+        ({"X-ClickHouse-User": "root", "X-ClickHouse-Key": TOKEN}, {}, 403),
+        ({}, {"user": "auditor", "password": TOKEN}, 200),
+        ({}, {"user": "auditor", "password": ""}, 403),
+    ],
+)
+def test_only_the_token_opens(
+    client: httpx.Client, headers: dict[str, str], params: dict[str, str], status: int
+) -> None:
+    answer = client.get("/", params={"query": "SELECT 1", **params}, headers=headers)
+    assert answer.status_code == status
+    if status != 200:
+        assert "Code: 516" in answer.text
+        assert answer.headers["x-clickhouse-exception-code"] == "516"
+        assert TOKEN not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("SELECT 1, 'a\tb'", "1\ta\\tb\n"),
+        ("SELECT 1 AS n FORMAT JSONEachRow", '{"n":1}\n'),
+        ("SELECT 1 AS n, 'x' AS s FORMAT TabSeparatedWithNamesAndTypes;", "n\ts\nUInt8\tString\n1\tx\n"),
+        ("SELECT 1 AS n FORMAT CSVWithNames", '"n"\n1\n'),
+        ("WITH 2 AS x SELECT x SETTINGS max_threads = 1", "2\n"),
+        ("SELECT sum(number) FROM numbers(10)", "45\n"),
+        ("EXISTS TABLE events", "1\n"),
+        ("SELECT ';', '-- no comment', 'INTO OUTFILE' /* ; */", ";\t-- no comment\tINTO OUTFILE\n"),
+    ],
+)
+def test_harmless_queries_are_answered(client: httpx.Client, query: str, text: str) -> None:
+    answer = ask(client, query)
+    assert (answer.status_code, answer.text) == (200, text)
+
+
+HOSTILE = [
+    "INSERT INTO events (event_id) VALUES (generateUUIDv4())",
+    "DROP TABLE events",
+    "CREATE TABLE x (a Int32) ENGINE = Memory",
+    "CREATE TEMPORARY TABLE x (a Int32)",
+    "ALTER TABLE events DELETE WHERE 1",
+    "TRUNCATE TABLE events",
+    "OPTIMIZE TABLE events FINAL",
+    "SYSTEM FLUSH LOGS",
+    "KILL QUERY WHERE 1",
+    "SET readonly = 0",
+    "USE system",
+    "SELECT 1; DROP TABLE events",
+    "SELECT 1 -- x\n; DROP TABLE events",
+    "SELECT 1 INTO OUTFILE '/tmp/x'",
+    "SELECT 1 INTO/**/OUTFILE '/tmp/x'",
+    "SELECT 1 SETTINGS readonly = 0",
+    "SELECT 1 SETTINGS max_threads = 1, readonly = 0",
+    "SELECT 1 SETTINGS `allow_ddl` = 1",
+    "SELECT * FROM file('/etc/passwd', 'LineAsString')",
+    "SELECT * FROM `file`('/etc/passwd', 'LineAsString')",
+    "SELECT file('/etc/passwd')",
+    "SELECT * FROM (SELECT * FROM file('/etc/passwd', 'LineAsString'))",
+    "SELECT 1 WHERE 1 IN (SELECT 1 FROM url('http://127.0.0.1:1/', 'CSV', 'a Int32'))",
+    "DESCRIBE TABLE file('/etc/passwd', 'LineAsString')",
+    "EXPLAIN SELECT * FROM file('/etc/passwd', 'LineAsString')",
+    "SELECT * FROM remote('127.0.0.1:9', 'system.one')",
+    "SELECT * FROM cluster('default', 'system.one')",
+    "SELECT * FROM s3('http://127.0.0.1:1/b/a', 'CSV', 'a Int32')",
+    "SELECT * FROM mysql('127.0.0.1:1', 'a', 'b', 'c', 'd')",
+    "SELECT * FROM postgresql('127.0.0.1:1', 'a', 'b', 'c', 'd')",
+    "SELECT * FROM sqlite('/tmp/x', 't')",
+    "SELECT * FROM executable('ls', 'TSV', 'a String')",
+    "SELECT * FROM Python(client)",
+    "SELECT * FROM python(client)",
+    "SELECT * FROM filesystem('/etc')",
+    "SELECT * FROM eval('1')",
+    "SELECT dictGet('a', 'b', 1)",
+    "WITH x AS (SELECT * FROM file('/etc/passwd', 'LineAsString')) SELECT * FROM x",
+]
+
+
+@pytest.mark.parametrize("query", HOSTILE)
+def test_what_reaches_further_is_refused(client: httpx.Client, query: str) -> None:
+    answer = ask(client, query)
+    assert answer.status_code in (400, 403)
+    assert answer.headers["x-clickhouse-exception-code"] in ("164", "115", "46")
+    assert "root:" not in answer.text
+
+
+@pytest.mark.parametrize("setting", ["readonly", "allow_ddl", "log_queries", "user_files_path", "no_such_setting"])
+def test_settings_that_reach_further_change_nothing(client: httpx.Client, setting: str) -> None:
+    answer = ask(client, "SELECT getSetting('readonly')", **{setting: "0"})
+    assert answer.status_code == 400 or answer.text == "2\n"
+
+
+def test_the_engine_itself_refuses_writes_of_a_session(endpoint: Endpoint) -> None:
+    """The second wall: what if the guard were fooled?"""
+    session = endpoint._sessions.pop()
+    try:
+        with pytest.raises(Exception, match="READONLY"):
+            session._ask("CREATE TABLE default.x (a Int32) ENGINE = Memory", "TSV")
+    finally:
+        endpoint._sessions.append(session)
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("SELEC 1", 400, 62),
+        ("SELECT * FROM no_such_table", 404, 60),
+        ("SELECT no_such_column FROM events", 404, 47),
+        ("SELECT throwIf(1)", 400, 395),
+        ("", 400, None),
+    ],
+)
+def test_errors_have_the_servers_codes(client: httpx.Client, query: str, status: int, code: int | None) -> None:
+    answer = ask(client, query)
+    assert answer.status_code == status or code == 47
+    if code is not None:
+        assert answer.headers["x-clickhouse-exception-code"] == str(code)
+        assert answer.text.startswith(f"Code: {code}. DB::Exception: ")
+
+
+def test_a_query_in_pieces_and_zipped(client: httpx.Client) -> None:
+    auth = ("auditor", TOKEN)
+    assert client.post("/", params={"query": "SELECT"}, content="41 + 1", auth=auth).text == "42\n"
+    zipped = {"Content-Encoding": "gzip"}
+    assert client.post("/", content=gzip.compress(b"SELECT 7"), headers=zipped, auth=auth).text == "7\n"
+    assert client.post("/", content=b"not gzip", headers=zipped, auth=auth).status_code == 400
+    assert ask(client, "SELECT {a:String} || {b:UInt8}", param_a="it's ", param_b="5").text == "it\\'s 5\n"
+
+
+def test_a_failure_after_the_first_rows_breaks_the_response(client: httpx.Client) -> None:
+    with pytest.raises(httpx.RemoteProtocolError):
+        ask(client, "SELECT throwIf(number = 3000000) FROM numbers(4000000)")
+    assert ask(client, "SELECT 1").text == "1\n"
+
+
+def test_a_client_that_goes_away_frees_its_session(endpoint: Endpoint, client: httpx.Client) -> None:
+    for _ in range(6):
+        query = {"query": "SELECT number FROM numbers(1000000000)"}
+        with client.stream("GET", "/", params=query, auth=("auditor", TOKEN)) as answer:
+            next(answer.iter_bytes())
+    assert ask(client, "SELECT 1").text == "1\n"
+
+
+def test_queries_run_side_by_side(client: httpx.Client) -> None:
+    answers: list[str] = []
+    threads = [
+        threading.Thread(
+            target=lambda i=i: answers.append(ask(client, f"SELECT {i} + sum(number) FROM numbers(100000)").text)
+        )
+        for i in range(12)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(int, answers)) == [4999950000 + i for i in range(12)]
+
+
+def test_clickhouse_connect_takes_it_for_a_server(endpoint: Endpoint, dialect: Dialect) -> None:
+    where = {"host": "127.0.0.1", "port": endpoint.port, "database": dialect.database}
+    client = clickhouse_connect.get_client(**where, username="auditor", password=TOKEN)
+    result = client.query(
+        "SELECT {x:String} AS s, toDateTime64('2026-01-02 03:04:05.678', 6, 'UTC') AS t, [1, 2] AS a, map('k', 'v') "
+        "AS m, toUUID('11111111-2222-4333-8444-555555555555') AS u, NULL AS n, toLowCardinality('lc') AS l",
+        parameters={"x": "it's"},
+    )
+    assert result.column_names == ("s", "t", "a", "m", "u", "n", "l")
+    row = result.result_rows[0]
+    assert (row[0], row[1].microsecond, row[2], row[3]) == ("it's", 678000, [1, 2], {"k": "v"})
+    with client.query_row_block_stream("SELECT number, toString(number) FROM numbers(1000000)") as blocks:
+        assert sum(len(block) for block in blocks) == 1_000_000
+    assert client.query_arrow("SELECT number FROM numbers(1000)").num_rows == 1000
+    with pytest.raises(DatabaseError, match=r"UNKNOWN_TABLE|60"):
+        client.query("SELECT 1 FROM no_such_table")
+    with pytest.raises(ClickHouseError, match=r"516|AUTHENTICATION"):
+        clickhouse_connect.get_client(**where, username="auditor", password="wrong")
+
+
+def test_a_second_process_is_told_who_has_the_store(engine: Engine, store: ClientStore) -> None:
+    with pytest.raises(EngineError, match=r"is open in process \d+: reach it over HTTP"):
+        Engine(engine.data_dir)
+
+
+def test_words_leave_comments_out_and_strings_whole() -> None:
+    text = "SELECT 'a;b' -- c\n, `d``e`, $x$ ; $x$ # f\n/* g ; */"
+    assert list(words(text)) == ["SELECT", "'a;b'", ",", "`d``e`", ",", "$x$ ; $x$"]
