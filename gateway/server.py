@@ -82,9 +82,10 @@ class GatewayServer:
     def run(self) -> None:
         """Serve until `stop`. Then take no more connections, finish what is in flight and flush, within
         `drain_seconds`. Raises GatewayError when Kafka's producer fails for good."""
-        config = self._config()
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(self._serve(config))
+        with self.listener:
+            config = self._config()
+            with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+                runner.run(self._serve(config))
 
     def _config(self) -> uvicorn.Config:
         settings = self.settings

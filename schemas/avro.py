@@ -33,12 +33,19 @@ def schema_json(name: str) -> str:
 
 @cache
 def schema(name: str) -> dict[str, Any]:
-    """The current schema `name`, parsed by fastavro."""
+    """The current schema `name`, parsed by fastavro; without logical types."""
     return _parse(schema_json(name))
 
 
+def _without_logical(schema: Any) -> Any:
+    """Logical types taken off: times are the integers that are on the wire, for writers and readers alike."""
+    if isinstance(schema, dict):
+        return {key: _without_logical(value) for key, value in schema.items() if key != "logicalType"}
+    return [_without_logical(item) for item in schema] if isinstance(schema, list) else schema
+
+
 def _parse(text: str) -> dict[str, Any]:
-    parsed = fastavro.parse_schema(json.loads(text), _force=True)
+    parsed = fastavro.parse_schema(_without_logical(json.loads(text)), _force=True)
     if not isinstance(parsed, dict):
         raise CodecError("unknown-schema", "a schema of ours is a record")
     return parsed
@@ -109,7 +116,10 @@ def encode(name: str, record: Record) -> bytes:
 
 
 def decode(name: str, data: bytes | None, resolver: Resolver | None = None) -> Record:
-    """A framed record, resolved to the current schema. Raises CodecError with a code that says what is wrong."""
+    """A framed record, resolved to the current schema; times as integers of their unit.
+
+    Raises CodecError with a code that says what is wrong.
+    """
     frame = parse(data)
     assert data is not None
     written = writer_schema(name, frame.schema, resolver)
