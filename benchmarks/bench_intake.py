@@ -16,7 +16,6 @@ import multiprocessing
 import resource
 import statistics
 import tempfile
-import threading
 import time
 import urllib.request
 from collections.abc import Callable
@@ -29,9 +28,9 @@ from typing import Any
 import orjson
 import uvloop
 
-from proventrail.embedded.broker import KafkaBroker
-from proventrail.gateway import GatewayServer, GatewaySettings
-from proventrail.gateway.workers import Workers
+from proventrail.embedded.broker import KafkaBroker, free_port
+from proventrail.gateway import GatewaySettings, run_gateway
+from proventrail.gateway.auth import read_token
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.schemas.topics import topic_specs
 from proventrail.streaming.admin import ensure_topics
@@ -134,22 +133,19 @@ def _load(port: int, requests: list[bytes], connections: int, seconds: float, ac
     uvloop.run(main())
 
 
-def _serve(settings: GatewaySettings, ready: Connection) -> None:
-    server = GatewayServer(settings)
-    ready.send((server.port, server.token))
-
-    def stop_on_word() -> None:
-        ready.recv()
-        server.stop()
-
-    threading.Thread(target=stop_on_word, daemon=True).start()
-    if settings.workers == 1:
-        server.run()
-    else:
-        with Workers(server) as workers:
-            workers.run()
+def _serve(settings: GatewaySettings, to: Connection) -> None:
+    run_gateway(settings)
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    ready.send((sum(u.ru_utime + u.ru_stime for u in used), max(u.ru_maxrss for u in used)))
+    to.send((sum(u.ru_utime + u.ru_stime for u in used), max(u.ru_maxrss for u in used)))
+
+
+def _until_ready(port: int) -> None:
+    while True:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health")
+            return
+        except OSError:
+            time.sleep(0.1)
 
 
 def _cpu_seconds(port: int) -> float:
@@ -201,10 +197,13 @@ def main() -> None:
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         ensure_topics(kafka, topic_specs())
         here, there = _SPAWN.Pipe()
-        settings = GatewaySettings(kafka=kafka, data_dir=Path(folder) / "data", port=0, workers=arguments.workers)
+        port = free_port()
+        data_dir = Path(folder) / "data"
+        settings = GatewaySettings(kafka=kafka, data_dir=data_dir, port=port, workers=arguments.workers)
         server = _SPAWN.Process(target=_serve, args=(settings, there))
         server.start()
-        port, token = here.recv()
+        _until_ready(port)
+        token = read_token(data_dir)
         print(f"{'case':<45} {'events/s':>9} {'CPU/event':>11}  runs")
         for name, requests, events, connections, accepted in _cases(token):
             if arguments.only not in name:
@@ -219,7 +218,7 @@ def main() -> None:
             runs = " ".join(f"{rate:,.0f}" for rate in sorted(rates))
             note = f"  {refused} refused" if refused else ""
             print(f"{name:<45} {statistics.median(rates):>9,.0f} {statistics.median(costs):>8.0f} us  {runs}{note}")
-        here.send("stop")
+        server.terminate()
         seconds, kilobytes = here.recv()
         print(f"gateway: {seconds:.1f} s of CPU in all, {kilobytes / 1024:.0f} MB in its largest process")
         server.join()

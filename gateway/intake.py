@@ -128,15 +128,19 @@ class Intake:
         failures: list[Failure] = []
         sizes: dict[int, int] = {}
         received = 0
+        late = False
         turn_ends = loop.time() + _SLICE_SECONDS
         for index, event in enumerate(events):
             received += 1
-            failure = self._queue(index, event, delivery, sizes)
+            failure = (
+                Failure(index, "not reached in time", True) if late else self._queue(index, event, delivery, sizes)
+            )
             if failure is not None:
                 failures.append(failure)
             if loop.time() > turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = loop.time() + _SLICE_SECONDS
+                late = turn_ends > deadline
         await delivery.wait(deadline - loop.time())
         failures += [Failure(i, "not acknowledged by Kafka in time", True) for i in delivery.pending]
         failures += [

@@ -109,26 +109,24 @@ class GatewayServer:
 
     async def _serve(self, config: uvicorn.Config) -> None:
         server = _Server(config)
-        reports = asyncio.create_task(self._publisher.run())
-        watch = asyncio.create_task(self._readiness.run())
         serving = asyncio.create_task(server.serve(sockets=[self.listener]))
+        background = [asyncio.create_task(self._publisher.run()), asyncio.create_task(self._readiness.run())]
         _log.info("%s listens on %s", self.name, self.url)
-        while not (self.stopping or reports.done() or serving.done()):
+        while not (self.stopping or any(task.done() for task in (serving, *background))):
             await asyncio.sleep(_LOOK_SECONDS)
         server.should_exit = True
         await serving
-        watch.cancel()
-        failed = reports.exception() if reports.done() else None
-        reports.cancel()
+        for task in background:
+            task.cancel()
+        ends = await asyncio.gather(*background, return_exceptions=True)
         left = await asyncio.to_thread(self._publisher.flush, self.settings.drain_seconds)
         if left:
-            _log.warning(
-                "stopped with %d events that Kafka has not acknowledged; nobody was told they were taken", left
-            )
-        if isinstance(failed, KafkaException):
-            raise GatewayError(f"Kafka's producer failed for good ({failed.args[0].name()}): start the gateway anew")
-        if failed is not None:
-            raise failed
+            _log.warning("%d events are not acknowledged by Kafka; nobody was told that they were taken", left)
+        for end in ends:
+            if isinstance(end, KafkaException):
+                raise GatewayError(f"Kafka's producer failed for good ({end.args[0].name()}): start the gateway anew")
+            if isinstance(end, Exception):
+                raise end
 
 
 def _listen(host: str, port: int) -> socket.socket:

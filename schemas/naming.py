@@ -48,6 +48,15 @@ _FILE_NAMESPACES = {"file", "file:", "file:/", "file://", "file:///"}
 
 def normalise_dataset(namespace: str, name: str) -> tuple[str, str]:
     """The canonical (namespace, name) of a dataset. Idempotent; of unknown forms only outer white space is cut."""
+    before = ("", "")
+    found = (namespace, name)
+    # A rule may bring out what another one applies to (`file:file:/x`): until nothing changes, which is soon.
+    while found != before:
+        before, found = found, _normalise(*found)
+    return found
+
+
+def _normalise(namespace: str, name: str) -> tuple[str, str]:
     namespace, name = namespace.strip(), name.strip()
     if namespace.lower() in _FILE_NAMESPACES:
         return "file", _file_path(name)

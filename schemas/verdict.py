@@ -1,14 +1,18 @@
 """Two verdicts on an OpenLineage event: lenient (can it be kept honestly?) and strict (does it follow the spec?).
 
 Lenient is what intake asks: the shape that a record of `lineage_event` needs. Facets may hold anything that is JSON.
-Strict adds the JSON Schemas of core and facets with `format` checked; see `strict`.
+Strict adds the JSON Schemas of core and facets with `format` checked; they are the user's to bring, see `strict`.
 A problem names a place and a rule, never a value.
 """
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from proventrail.schemas.openlineage import parse_time
@@ -92,3 +96,93 @@ def _datasets(datasets: Any, path: str) -> Iterator[Problem]:
         return
     for index, dataset in enumerate(datasets):
         yield from _named(dataset, f"{path}[{index}]")
+
+
+# -- strict ------------------------------------------------------------------------------------------------------------
+
+SPEC_ENV = "PROVENTRAIL_OPENLINEAGE_SPEC"
+"""Folder of OpenLineage's `spec`: `OpenLineage.json`, and below it the facets' schemas."""
+
+
+class SpecMissing(Exception):
+    """The strict verdict needs OpenLineage's JSON Schemas, and they are not where they should be."""
+
+
+@cache
+def _schemas(folder: str) -> dict[str, Any]:
+    """File name -> JSON Schema, of every schema below `folder`."""
+    found = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(folder).rglob("*.json"))}
+    if "OpenLineage.json" not in found:
+        raise SpecMissing(
+            f"{folder} has no OpenLineage.json: set {SPEC_ENV} to the folder `spec` of a checkout of OpenLineage, "
+            "or take events by the lenient verdict"
+        )
+    return found
+
+
+@cache
+def _validator(folder: str, name: str, definition: str) -> Any:
+    """A validator of `definition` in the schema file `name`; references resolve to the files of the folder."""
+    from jsonschema import Draft202012Validator, FormatChecker
+    from referencing import Registry, Resource
+    from referencing.jsonschema import DRAFT202012
+
+    schemas = _schemas(folder)
+
+    def retrieve(uri: str) -> Resource[Any]:
+        return Resource.from_contents(schemas[uri.rsplit("/", 1)[-1]], default_specification=DRAFT202012)
+
+    registry: Any = Registry(retrieve=retrieve)  # type: ignore[call-arg]
+    reference = {"$ref": f"{schemas[name]['$id']}#/$defs/{definition}"}
+    return Draft202012Validator(reference, registry=registry, format_checker=FormatChecker())
+
+
+def _violations(validator: Any, value: Any, path: str) -> Iterator[Problem]:
+    for error in validator.iter_errors(value):
+        for leaf in _leaves(error):
+            rule = leaf.validator_value if leaf.validator in ("format", "type", "required", "const") else ""
+            where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in leaf.absolute_path)
+            yield Problem(path + where, f"breaks the rule {leaf.validator} {rule}".strip())
+
+
+def _leaves(error: Any) -> Iterator[Any]:
+    if not error.context:
+        yield error
+    for inner in error.context or ():
+        yield from _leaves(inner)
+
+
+def strict(obj: Any, spec: str | None = None) -> list[Problem]:
+    """Where an event breaks OpenLineage's JSON Schemas (core and facets, with formats); empty if nowhere.
+
+    A facet is held to the schema file that its `_schemaURL` names, in the version we have; an unknown one to the rules
+    of all facets. Raises SpecMissing.
+    """
+    found = lenient(obj)
+    if not isinstance(obj, dict):
+        return found
+    folder = spec or os.environ.get(SPEC_ENV, "")
+    if not folder:
+        raise SpecMissing(f"set {SPEC_ENV} to the folder `spec` of a checkout of OpenLineage")
+    kind = "RunEvent" if "run" in obj else "DatasetEvent" if "dataset" in obj else "JobEvent"
+    found += _violations(_validator(folder, "OpenLineage.json", kind), obj, "$")
+    for path, facet in _all_facets(obj):
+        url = facet.get("_schemaURL") if isinstance(facet, dict) else None
+        file = str(url or "").partition("#")[0].rsplit("/", 1)[-1]
+        definition = str(url or "").rsplit("/", 1)[-1]
+        schema = _schemas(folder).get(file)
+        if schema is not None and definition in schema.get("$defs", {}) and file != "OpenLineage.json":
+            found += _violations(_validator(folder, file, definition), facet, path)
+    return sorted(set(found), key=lambda problem: (problem.path, problem.reason))
+
+
+def _all_facets(obj: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    holders = [(f"$.{name}", obj.get(name)) for name in ("run", "job", "dataset")]
+    for side in ("inputs", "outputs"):
+        datasets = obj.get(side)
+        holders += [(f"$.{side}[{i}]", d) for i, d in enumerate(datasets if isinstance(datasets, list) else [])]
+    for path, holder in holders:
+        for key in ("facets", "inputFacets", "outputFacets"):
+            facets = holder.get(key) if isinstance(holder, dict) else None
+            for name, facet in (facets if isinstance(facets, dict) else {}).items():
+                yield f"{path}.{key}.{name}", facet

@@ -11,12 +11,13 @@ from typing import Any
 
 import httpx
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
+from proventrail.embedded.broker import KafkaBroker
 from proventrail.gateway import GatewayServer, GatewaySettings
 from proventrail.schemas import avro
 from proventrail.schemas.settings import KafkaSettings
-from tests.conftest import MakeTopic
+from tests.conftest import MakeTopic, create_topic
 
 
 def run_event(job_name: str = "job", **more: Any) -> dict[str, Any]:
@@ -32,16 +33,33 @@ def run_event(job_name: str = "job", **more: Any) -> dict[str, Any]:
     }
 
 
-def read_topic(kafka: KafkaSettings, topic: str) -> list[Message]:
-    """Every record that is on the topic now, partition by partition in offset order."""
-    consumer = Consumer({**kafka.client_config(), "group.id": uuid.uuid4().hex, "enable.auto.commit": False})
+def _consumer(kafka: KafkaSettings) -> Consumer:
+    return Consumer({**kafka.client_config(), "group.id": uuid.uuid4().hex, "enable.auto.commit": False})
+
+
+def _ends(consumer: Consumer, topic: str) -> dict[int, int]:
     partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in partitions}
-    consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
+    return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in partitions}
+
+
+def ends_of(kafka: KafkaSettings, topic: str) -> dict[int, int]:
+    """Partition -> the offset that its next record gets."""
+    consumer = _consumer(kafka)
+    found = _ends(consumer, topic)
+    consumer.close()
+    return found
+
+
+def read_topic(kafka: KafkaSettings, topic: str, start: dict[int, int] | None = None) -> list[Message]:
+    """Every record that is on the topic now (from the offsets `start` on), by partition and in offset order."""
+    consumer = _consumer(kafka)
+    ends = _ends(consumer, topic)
+    start = start or dict.fromkeys(ends, 0)
+    consumer.assign([TopicPartition(topic, p, start[p]) for p in ends])
     found: list[Message] = []
-    while len(found) < sum(ends.values()):
+    while len(found) < sum(ends[p] - start[p] for p in ends):
         message = consumer.poll(10)
-        assert message is not None, f"{len(found)} of {sum(ends.values())} records came back"
+        assert message is not None, f"{len(found)} records came back, and there are more"
         assert message.error() is None
         found.append(message)
     consumer.close()
@@ -55,6 +73,7 @@ class Served:
     server: GatewayServer
     settings: GatewaySettings
     thread: threading.Thread
+    start: dict[int, int] | None = None
     client: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
@@ -76,9 +95,13 @@ class Served:
     def batch(self, events: Any, **headers: str) -> httpx.Response:
         return self.post(events, "/api/v1/lineage/batch", **headers)
 
+    def messages(self) -> list[Message]:
+        """What is on the topic, or what this test has put there where it shares the gateway."""
+        return read_topic(self.settings.kafka, self.settings.topic, self.start)
+
     def records(self) -> list[dict[str, Any]]:
-        """What is on the topic, decoded."""
-        return [avro.decode("lineage_event", m.value()) for m in read_topic(self.settings.kafka, self.settings.topic)]
+        """`messages`, decoded."""
+        return [avro.decode("lineage_event", message.value()) for message in self.messages()]
 
     def stop(self) -> None:
         self.client.close()
@@ -103,6 +126,14 @@ def head(gateway: Served, length: int, *extra: str) -> bytes:
 Serve = Callable[..., Served]
 
 
+def start_gateway(settings: GatewaySettings) -> Served:
+    """A gateway in a thread of this process."""
+    server = GatewayServer(settings)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    return Served(server, settings, thread)
+
+
 @pytest.fixture
 def serve(kafka_settings: KafkaSettings, make_topic: MakeTopic, tmp_path: Path) -> Iterator[Serve]:
     """`serve(**settings)` starts a gateway with a topic of its own."""
@@ -113,12 +144,29 @@ def serve(kafka_settings: KafkaSettings, make_topic: MakeTopic, tmp_path: Path) 
         if "topic" not in overrides:
             overrides["topic"] = make_topic(name="events", partitions=3, max_message_bytes=str(12 << 20))
         settings = GatewaySettings(data_dir=tmp_path / uuid.uuid4().hex, port=0, **overrides)
-        server = GatewayServer(settings)
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        running.append(Served(server, settings, thread))
+        running.append(start_gateway(settings))
         return running[-1]
 
     yield start
     for served in running:
         served.stop()
+
+
+@pytest.fixture(scope="module")
+def _shared_gateway(kafka: KafkaBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    topic = f"events-{uuid.uuid4().hex}"
+    create_topic(kafka.bootstrap_servers, topic, 3, 1, {"max.message.bytes": str(12 << 20)})
+    settings = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)
+    data_dir = tmp_path_factory.mktemp("gateway")
+    served = start_gateway(GatewaySettings(kafka=settings, topic=topic, data_dir=data_dir, port=0))
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def gateway(_shared_gateway: Served) -> Iterator[Served]:
+    """A gateway with default settings that the tests of a module share; each sees only its own records."""
+    shared = _shared_gateway
+    own = Served(shared.server, shared.settings, shared.thread, ends_of(shared.settings.kafka, shared.settings.topic))
+    yield own
+    own.client.close()

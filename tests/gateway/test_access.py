@@ -15,8 +15,7 @@ from tests.gateway.conftest import Serve, Served, head, run_event
     "authorization", [None, "", "Bearer", "Bearer wrong", "Basic dXNlcjpwYXNz", "Token x", "Bearer wrong-" + "x" * 5000]
 )
 @pytest.mark.parametrize("path", ["/api/v1/lineage", "/api/v1/lineage/batch"])
-def test_without_the_token_it_is_401(serve: Serve, authorization: str | None, path: str) -> None:
-    gateway = serve()
+def test_without_the_token_it_is_401(gateway: Served, authorization: str | None, path: str) -> None:
     del gateway.client.headers["Authorization"]
     headers = {} if authorization is None else {"authorization": authorization}
     answer = gateway.post(run_event(), path, **headers)
@@ -36,8 +35,8 @@ def test_a_refused_body_does_not_break_the_connection(serve: Serve) -> None:
     assert gateway.post(run_event()).status_code == 201
 
 
-def test_methods(serve: Serve) -> None:
-    client = serve().client
+def test_methods(gateway: Served) -> None:
+    client = gateway.client
     for method in ("GET", "HEAD", "PUT", "DELETE", "PATCH"):
         answer = client.request(method, "/api/v1/lineage")
         assert answer.status_code == 405
@@ -51,12 +50,11 @@ def test_methods(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/v1/lineage/", "/api/v1", "/api/v2/lineage", "/../token", "/%00", "/metrics/x"])
-def test_other_paths_are_404(serve: Serve, path: str) -> None:
-    assert serve().client.post(path).status_code == 404
+def test_other_paths_are_404(gateway: Served, path: str) -> None:
+    assert gateway.client.post(path).status_code == 404
 
 
-def test_open_paths_need_no_token(serve: Serve) -> None:
-    gateway = serve()
+def test_open_paths_need_no_token(gateway: Served) -> None:
     del gateway.client.headers["Authorization"]
     assert gateway.client.get("/").status_code == 200
     assert gateway.client.get("/health").status_code in (200, 503)
@@ -74,8 +72,7 @@ def talk(gateway: Served, *parts: bytes, timeout: float = 20) -> bytes:
         return found
 
 
-def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
-    gateway = serve()
+def test_pipelined_requests_are_answered_in_order(gateway: Served) -> None:
     body = json.dumps(run_event()).encode()
     request = head(gateway, len(body)) + body
     bad = head(gateway, 1) + b"{"
@@ -91,8 +88,7 @@ def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
     assert len(gateway.records()) == 2
 
 
-def test_expect_100_continue(serve: Serve) -> None:
-    gateway = serve()
+def test_expect_100_continue(gateway: Served) -> None:
     body = json.dumps(run_event()).encode()
     with socket.create_connection(("127.0.0.1", gateway.server.port), timeout=20) as connection:
         connection.sendall(head(gateway, len(body), "Expect: 100-continue"))
@@ -123,12 +119,11 @@ def test_a_client_that_leaves_in_mid_body_is_forgotten(serve: Serve) -> None:
     assert status == 201
 
 
-def test_garbage_instead_of_http_is_400(serve: Serve) -> None:
-    assert talk(serve(), b"\x16\x03\x01 what\r\n\r\n").startswith(b"HTTP/1.1 400")
+def test_garbage_instead_of_http_is_400(gateway: Served) -> None:
+    assert talk(gateway, b"\x16\x03\x01 what\r\n\r\n").startswith(b"HTTP/1.1 400")
 
 
-def test_half_a_request_head_stops_nobody_else(serve: Serve) -> None:
-    gateway = serve()
+def test_half_a_request_head_stops_nobody_else(gateway: Served) -> None:
     with socket.create_connection(("127.0.0.1", gateway.server.port), timeout=20) as slow:
         slow.sendall(b"POST /api/v1/lineage HTTP/1.1\r\nHost:")
         assert gateway.post(run_event()).status_code == 201
@@ -139,8 +134,7 @@ def test_tls_is_refused_without_a_key(serve: Serve) -> None:
         serve(tls_certificate="x")
 
 
-def test_plain_http_port_speaks_no_tls(serve: Serve) -> None:
-    gateway = serve()
+def test_plain_http_port_speaks_no_tls(gateway: Served) -> None:
     with (
         socket.create_connection(("127.0.0.1", gateway.server.port), timeout=20) as plain,
         pytest.raises((ssl.SSLError, ConnectionError)),

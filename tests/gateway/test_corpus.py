@@ -10,7 +10,7 @@ from typing import Any
 
 from proventrail.schemas import avro, verdict
 from proventrail.schemas.openlineage import from_openlineage
-from tests.gateway.conftest import Serve, Served, read_topic
+from tests.gateway.conftest import Serve, Served
 
 
 def corpus(shared_dir: Path) -> Iterator[dict[str, Any]]:
@@ -28,7 +28,7 @@ def corpus(shared_dir: Path) -> Iterator[dict[str, Any]]:
 
 
 def stored(gateway: Served) -> list[tuple[bytes, bytes]]:
-    return sorted((m.key(), m.value()) for m in read_topic(gateway.settings.kafka, gateway.settings.topic))
+    return sorted((m.key(), m.value()) for m in gateway.messages())
 
 
 def test_every_way_in_gives_the_same_records(serve: Serve, shared_dir: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from proventrail.schemas import avro
 from proventrail.schemas.openlineage import from_openlineage, job_key
-from tests.gateway.conftest import Serve, read_topic, run_event
+from tests.gateway.conftest import Serve, Served, run_event
 
 SECRET = "personal-4711"
 
@@ -20,24 +20,22 @@ def assert_no_secret(text: str) -> None:
     assert SECRET not in text
 
 
-def test_an_accepted_event_is_on_the_topic_when_201_is_there(serve: Serve) -> None:
-    gateway = serve()
+def test_an_accepted_event_is_on_the_topic_when_201_is_there(gateway: Served) -> None:
     event = run_event(inputs=[{"namespace": "s3://b", "name": "x"}], custom={"a": [1, None]})
     answer = gateway.post(event)
     assert answer.status_code == 201
     assert answer.content == b""
-    [message] = read_topic(gateway.settings.kafka, gateway.settings.topic)
+    [message] = gateway.messages()
     expected = from_openlineage(event)
     assert message.key() == job_key(expected) == b"test/job"
     assert message.value() == avro.encode("lineage_event", expected)
 
 
-def test_events_of_a_job_share_a_partition(serve: Serve) -> None:
-    gateway = serve()
+def test_events_of_a_job_share_a_partition(gateway: Served) -> None:
     for n in range(30):
         assert gateway.post(run_event(f"job-{n % 5}")).status_code == 201
     by_key: dict[bytes, set[int]] = {}
-    for message in read_topic(gateway.settings.kafka, gateway.settings.topic):
+    for message in gateway.messages():
         by_key.setdefault(message.key(), set()).add(message.partition())
     assert len(by_key) == 5
     assert all(len(partitions) == 1 for partitions in by_key.values())
@@ -53,22 +51,20 @@ def test_events_of_a_job_share_a_partition(serve: Serve) -> None:
         "application/json; charset=us-ascii; profile=x",
     ],
 )
-def test_content_types_that_are_json(serve: Serve, content_type: str) -> None:
-    assert serve().post(json.dumps(run_event()), content_type=content_type).status_code == 201
+def test_content_types_that_are_json(gateway: Served, content_type: str) -> None:
+    assert gateway.post(json.dumps(run_event()), content_type=content_type).status_code == 201
 
 
 @pytest.mark.parametrize(
     "content_type",
     ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "application/json; charset=utf-16", ""],
 )
-def test_other_content_types_are_415(serve: Serve, content_type: str) -> None:
-    gateway = serve()
+def test_other_content_types_are_415(gateway: Served, content_type: str) -> None:
     assert gateway.post(json.dumps(run_event()), content_type=content_type).status_code == 415
     assert gateway.records() == []
 
 
-def test_gzip_bodies(serve: Serve) -> None:
-    gateway = serve()
+def test_gzip_bodies(gateway: Served) -> None:
     body = json.dumps(run_event("gz")).encode()
     members = gzip.compress(body[:50]) + gzip.compress(body[50:])
     assert gateway.post(gzip.compress(body), content_encoding="gzip").status_code == 201
@@ -81,10 +77,9 @@ def test_gzip_bodies(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("damage", ["not gzip", "cut", "checksum"])
-def test_bad_gzip_is_400(serve: Serve, damage: str) -> None:
+def test_bad_gzip_is_400(gateway: Served, damage: str) -> None:
     packed = gzip.compress(json.dumps(run_event()).encode())
     body = {"not gzip": b"{}", "cut": packed[:-9], "checksum": packed[:-8] + b"\0" * 8}[damage]
-    gateway = serve()
     answer = gateway.post(body, content_encoding="gzip")
     assert answer.status_code == 400
     assert "gzip" in answer.json()["error"]
@@ -108,22 +103,20 @@ def test_a_body_over_the_limit_is_413_however_it_comes(serve: Serve) -> None:
     assert len(gateway.records()) == 1
 
 
-def test_an_event_of_10_mib_is_taken(serve: Serve) -> None:
-    gateway = serve()
+def test_an_event_of_10_mib_is_taken(gateway: Served) -> None:
     event = run_event(pad="")
     event["pad"] = "x" * (gateway.settings.max_body_bytes - len(json.dumps(event)))
     body = json.dumps(event).encode()
     assert len(body) == 10 << 20
     assert gateway.post(body).status_code == 201
-    [message] = read_topic(gateway.settings.kafka, gateway.settings.topic)
+    [message] = gateway.messages()
     assert message.value() == avro.encode("lineage_event", from_openlineage(event))
     assert gateway.post(body + b" ").status_code == 413
 
 
-def test_an_event_too_large_as_avro_is_413_with_its_place(serve: Serve) -> None:
+def test_an_event_too_large_as_avro_is_413_with_its_place(gateway: Served) -> None:
     source = [{"namespace": "n" * 1000, "name": "m" * 1000, "field": "f"}] * 4000
     facet = {"columnLineage": {"fields": {"c": {"inputFields": source}}}}
-    gateway = serve()
     answer = gateway.post(run_event(outputs=[{"namespace": "a", "name": "b", "facets": facet}]))
     assert answer.status_code == 413
     assert answer.json()[0]["path"] == "$"
@@ -142,8 +135,8 @@ def test_an_event_too_large_as_avro_is_413_with_its_place(serve: Serve) -> None:
         b'{"personal-4711":' * 10_000 + b"1" + b"}" * 10_000,
     ],
 )
-def test_malformed_json_is_400_without_a_value(serve: Serve, body: bytes) -> None:
-    answer = serve().post(body)
+def test_malformed_json_is_400_without_a_value(gateway: Served, body: bytes) -> None:
+    answer = gateway.post(body)
     assert answer.status_code == 400
     assert list(answer.json()) == ["error"]
     assert_no_secret(answer.text)
@@ -166,8 +159,7 @@ def test_malformed_json_is_400_without_a_value(serve: Serve, body: bytes) -> Non
         (run_event(outputs={"personal-4711": 1}), "$.outputs"),
     ],
 )
-def test_an_invalid_event_is_422_with_paths_and_without_values(serve: Serve, event: Any, path: str) -> None:
-    gateway = serve()
+def test_an_invalid_event_is_422_with_paths_and_without_values(gateway: Served, event: Any, path: str) -> None:
     answer = gateway.post(json.dumps(event))
     assert answer.status_code == 422
     problems = answer.json()
@@ -178,28 +170,25 @@ def test_an_invalid_event_is_422_with_paths_and_without_values(serve: Serve, eve
 
 
 @pytest.mark.parametrize("depth", [300, 900, 990, 1000, 1015])
-def test_depth_that_json_allows_is_never_500(serve: Serve, depth: int) -> None:
+def test_depth_that_json_allows_is_never_500(gateway: Served, depth: int) -> None:
     nested: Any = 1
     body = json.dumps(run_event(deep=nested)).replace('"deep": 1', '"deep": ' + "[" * depth + "]" * depth)
-    assert serve().post(body).status_code in (201, 400, 422)
+    assert gateway.post(body).status_code in (201, 400, 422)
 
 
-def test_huge_integers_survive(serve: Serve) -> None:
-    gateway = serve()
+def test_huge_integers_survive(gateway: Served) -> None:
     numbers = {"big": 2**70, "nested": {"n": -(10**25)}, "just": 2**64 - 1, "small": -(2**63)}
     assert gateway.post(run_event(**numbers)).status_code == 201
     assert json.loads(gateway.records()[0]["extra"]) == numbers
 
 
-def test_equal_keys_the_last_one_counts(serve: Serve) -> None:
-    gateway = serve()
+def test_equal_keys_the_last_one_counts(gateway: Served) -> None:
     body = json.dumps(run_event("first")).replace('"name": "first"', '"name": "first", "name": "last"')
     assert gateway.post(body).status_code == 201
     assert gateway.records()[0]["job"]["name"] == "last"
 
 
-def test_a_string_that_is_no_unicode_is_refused_on_every_way_in(serve: Serve) -> None:
-    gateway = serve()
+def test_a_string_that_is_no_unicode_is_refused_on_every_way_in(gateway: Served) -> None:
     body = json.dumps(run_event("lone \ud800"))
     assert gateway.post(body).status_code == 400
     with_long_number = json.dumps(run_event("lone \ud800", n=10**30))
@@ -216,8 +205,7 @@ def test_strict_refuses_what_lenient_takes(serve: Serve) -> None:
     assert "not-a-uuid" not in answer.text
 
 
-def test_200_requests_at_once(serve: Serve) -> None:
-    gateway = serve()
+def test_200_requests_at_once(gateway: Served) -> None:
     events = [run_event(f"job-{n}") for n in range(200)]
     with ThreadPoolExecutor(50) as pool:
         statuses = list(pool.map(lambda event: gateway.post(event).status_code, events))
