@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from proventrail.schemas import avro, verdict
@@ -25,8 +27,14 @@ class Refused(Exception):
         self.too_large = too_large
 
 
-def verdict_named(name: Literal["lenient", "strict"]) -> Verdict:
-    return verdict.strict if name == "strict" else verdict.lenient
+def verdict_named(name: Literal["lenient", "strict"], spec: Path | None) -> Verdict:
+    """The verdict `name`; the strict one by the JSON Schemas below `spec`. Raises verdict.SpecMissing."""
+    if name == "lenient":
+        return verdict.lenient
+    strict = partial(verdict.strict, spec=str(spec) if spec else None)
+    # It loads the schemas when it is asked first: better now than at the first request.
+    strict({})
+    return strict
 
 
 def to_record(event: Any, judge: Verdict) -> tuple[bytes, bytes]:

@@ -14,7 +14,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 
 from proventrail.gateway.body import JSON, NDJSON, Budget, Held, held, media_type, read_body
-from proventrail.gateway.events import Refused, to_record, verdict_named
+from proventrail.gateway.events import Refused, Verdict, to_record
 from proventrail.gateway.http import HttpError, Request, Response, json_response
 from proventrail.gateway.parse import Malformed, parse_json
 from proventrail.gateway.publisher import Delivery, Publisher, Unavailable
@@ -46,10 +46,10 @@ class Failure:
 class Intake:
     """The two handlers and what they share."""
 
-    def __init__(self, settings: GatewaySettings, publisher: Publisher) -> None:
+    def __init__(self, settings: GatewaySettings, judge: Verdict, publisher: Publisher) -> None:
         self._settings = settings
         self._publisher = publisher
-        self._judge = verdict_named(settings.verdict)
+        self._judge = judge
         self._retry_after = [(b"retry-after", b"%d" % settings.retry_after_seconds)]
         self._budget = Budget(settings.pending_bytes, self._busy("too many requests are under way"))
 

@@ -15,10 +15,12 @@ from confluent_kafka import KafkaException
 
 from proventrail.gateway.app import Gateway
 from proventrail.gateway.auth import ensure_token
+from proventrail.gateway.events import Verdict, verdict_named
 from proventrail.gateway.intake import Intake
 from proventrail.gateway.publisher import Publisher
 from proventrail.gateway.readiness import Readiness
 from proventrail.gateway.settings import GatewaySettings
+from proventrail.schemas.verdict import SpecMissing
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ class GatewayServer:
     def __init__(self, settings: GatewaySettings, name: str = "gateway", listener: socket.socket | None = None) -> None:
         self.settings = settings
         self.name = name
+        self._judge = _verdict(settings)
         self.token, self.token_is_new = ensure_token(settings.data_dir)
         self.listener = listener or _listen(settings.host, settings.port)
         self.port = int(self.listener.getsockname()[1])
@@ -89,7 +92,7 @@ class GatewayServer:
 
     def _config(self) -> uvicorn.Config:
         settings = self.settings
-        intake = Intake(settings, self._publisher)
+        intake = Intake(settings, self._judge, self._publisher)
         return uvicorn.Config(
             app=Gateway(self.name, self.token, intake, self._readiness, self._others),
             interface="asgi3",
@@ -127,6 +130,13 @@ class GatewayServer:
                 raise GatewayError(f"Kafka's producer failed for good ({end.args[0].name()}): start the gateway anew")
             if isinstance(end, Exception):
                 raise end
+
+
+def _verdict(settings: GatewaySettings) -> Verdict:
+    try:
+        return verdict_named(settings.verdict, settings.openlineage_spec)
+    except SpecMissing as error:
+        raise GatewayError(f"the strict verdict: {error}") from None
 
 
 def _listen(host: str, port: int) -> socket.socket:

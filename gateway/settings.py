@@ -28,6 +28,8 @@ class GatewaySettings(BaseModel):
     stage_urls: dict[str, str] = Field(default_factory=dict)
     """Stage name -> its `/health` URL. The gateway is ready only when all of them are."""
     verdict: Literal["lenient", "strict"] = "lenient"
+    openlineage_spec: Path | None = None
+    """The folder `spec` of a checkout of OpenLineage, for the strict verdict; else PROVENTRAIL_OPENLINEAGE_SPEC."""
     max_body_bytes: int = Field(default=MAX_EVENT_BYTES, ge=1024)
     """Largest body after inflating."""
     pending_bytes: int = Field(default=64 << 20, ge=1024)

@@ -66,7 +66,9 @@ def _arrow_fields(schema: dict[str, Any], named: dict[str, pa.DataType]) -> list
 
 @cache
 def _own_arrow_schema(name: str) -> pa.Schema:
-    return pa.schema(_arrow_fields(json.loads(avro.schema_json(name)), {}))
+    schema = json.loads(avro.schema_json(name))
+    required = {field["name"] for field in schema["fields"] if not isinstance(field["type"], list)}
+    return pa.schema([field.with_nullable(field.name not in required) for field in _arrow_fields(schema, {})])
 
 
 @cache
@@ -190,15 +192,20 @@ def encode_batch(name: str, batch: pa.RecordBatch) -> list[bytes]:
 
 def _rows(batch: pa.RecordBatch) -> list[avro.Record]:
     """Records as dicts; times as integers of their unit, which is what `writer` takes."""
-    columns = {
-        field.name: batch.column(field.name).cast(pa.int64())
-        if pa.types.is_timestamp(field.type)
-        else batch.column(field.name)
-        for field in batch.schema
-    }
-    kinds = {name: column.type for name, column in columns.items()}
+    kinds = {field.name: _with_integers(field.type) for field in batch.schema}
+    columns = {name: batch.column(name).cast(kind) for name, kind in kinds.items()}
     rows = pa.RecordBatch.from_pydict(columns).to_pylist()
     return [{name: _plain(value, kinds[name]) for name, value in row.items()} for row in rows]
+
+
+def _with_integers(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_timestamp(kind):
+        return pa.int64()
+    if pa.types.is_list(kind):
+        return pa.list_(_with_integers(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(field.name, _with_integers(field.type)) for field in kind])
+    return kind
 
 
 def _plain(value: Any, kind: pa.DataType) -> Any:

@@ -76,8 +76,8 @@ def _inflate(body: bytes, encoding: str) -> bytes:
     return body
 
 
-def read_query(query_string: str, headers: dict[str, str], body: bytes) -> Query:
-    """The query of a request. Raises BadRequest and, for a setting that may not be changed, Refused."""
+def read_query(query_string: str, headers: dict[str, str], body: bytes, database: str) -> Query:
+    """The query of a request, on `database` unless it names one. Raises BadRequest and, for a setting that may not be changed, Refused."""
     arguments = dict(parse_qsl(query_string, keep_blank_values=True))
     if arguments.get("decompress") == "1":
         raise BadRequest("compressed query texts are not taken: send the query as it is")
@@ -101,7 +101,7 @@ def read_query(query_string: str, headers: dict[str, str], body: bytes) -> Query
             del settings[name]
     return Query(
         text=text,
-        database=headers.get("x-clickhouse-database") or arguments.get("database") or "proventrail",
+        database=headers.get("x-clickhouse-database") or arguments.get("database") or database,
         fmt=headers.get("x-clickhouse-format") or arguments.get("default_format") or "TabSeparated",
         settings=settings,
         params={name[6:]: value for name, value in arguments.items() if name.startswith("param_")},

@@ -44,9 +44,17 @@ class Endpoint:
     """Serves the store to whoever has the token. `start` returns once it listens."""
 
     def __init__(
-        self, connection_string: str, token: str, *, host: str = "127.0.0.1", port: int = 0, sessions: int = 4
+        self,
+        connection_string: str,
+        token: str,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        sessions: int = 4,
+        database: str = "proventrail",
     ) -> None:
         self._token = token
+        self._database = database
         self._sessions = [Session(connection_string) for _ in range(sessions)]
         self._turns = asyncio.Semaphore(sessions)
         self._threads = ThreadPoolExecutor(sessions, "endpoint-query")
@@ -101,7 +109,7 @@ class Endpoint:
             return
         try:
             body = await _body(receive) if method == "POST" else b""
-            query = read_query(query_string, headers, body)
+            query = read_query(query_string, headers, body, self._database)
         except BadRequest as error:
             await _answer(send, error.status, f"Code: {error.code}. DB::Exception: {error}\n".encode())
             return

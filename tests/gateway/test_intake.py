@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from proventrail.gateway import GatewayError
 from proventrail.schemas import avro
 from proventrail.schemas.openlineage import from_openlineage, job_key
 from tests.gateway.conftest import Serve, Served, run_event
@@ -196,13 +198,20 @@ def test_a_string_that_is_no_unicode_is_refused_on_every_way_in(gateway: Served)
     assert gateway.records() == []
 
 
-def test_strict_refuses_what_lenient_takes(serve: Serve) -> None:
+def test_strict_refuses_what_lenient_takes(serve: Serve, shared_dir: Path) -> None:
     event = run_event(run={"runId": "not-a-uuid"})
     assert serve(verdict="lenient").post(event).status_code == 201
-    answer = serve(verdict="strict").post(event)
+    strict = serve(verdict="strict", openlineage_spec=shared_dir / "openlineage/spec_schemas")
+    answer = strict.post(event)
     assert answer.status_code == 422
     assert "$.run.runId" in [problem["path"] for problem in answer.json()]
     assert "not-a-uuid" not in answer.text
+    assert strict.post(run_event()).status_code == 201
+
+
+def test_strict_without_the_specification_does_not_start(serve: Serve, tmp_path: Path) -> None:
+    with pytest.raises(GatewayError, match=r"no OpenLineage\.json"):
+        serve(verdict="strict", openlineage_spec=tmp_path)
 
 
 def test_200_requests_at_once(gateway: Served) -> None:

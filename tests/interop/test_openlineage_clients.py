@@ -118,6 +118,13 @@ def test_the_python_client_by_http(serve: Serve, kind: str, compression: dict[st
     assert_stored(gateway, events)
 
 
+def test_what_the_python_client_sends_passes_the_strict_verdict(serve: Serve, shared_dir: Path) -> None:
+    gateway = serve(verdict="strict", openlineage_spec=shared_dir / "openlineage/spec_schemas")
+    events = some_events()
+    send_all(OpenLineageClient(config=http(gateway)), events)
+    assert_stored(gateway, events)
+
+
 def test_the_python_client_configured_by_environment(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     gateway = serve()
     text = client_configuration(gateway.server.url, gateway.server.token)

@@ -22,7 +22,7 @@ TOKEN = "a-token-for-tests"
 
 @pytest.fixture(scope="module")
 def endpoint(engine: Engine) -> Iterator[Endpoint]:
-    endpoint = Endpoint(engine.connection_string, TOKEN, sessions=3).start()
+    endpoint = Endpoint(engine.connection_string, TOKEN, sessions=3, database="default").start()
     yield endpoint
     endpoint.stop()
 
