@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from contextlib import suppress
 from functools import partial
 
@@ -37,7 +36,7 @@ class Delivery:
         self.pending: set[int] = set()
         self.failed: dict[int, KafkaError] = {}
 
-    def report(self, index: int, error: KafkaError | None) -> None:
+    def report(self, index: int, error: KafkaError | None, _message: Message) -> None:
         """Kafka's answer for event `index`."""
         self.pending.discard(index)
         if error is not None:
@@ -87,28 +86,18 @@ class Publisher:
             },
             logger=_log,
         )
-        self._timeout = timeout
         self._work = asyncio.Event()
-        self._acknowledged_at = float("-inf")
-        self._wrong: str | None = None
         self.fatal: KafkaError | None = None
         """Set once when the producer can't go on; the process has to be started anew."""
 
     def send(self, key: bytes, value: bytes, delivery: Delivery, index: int) -> None:
         """Queue one event of `delivery`. Raises Unavailable; KafkaException if Kafka can never take it."""
-        if self._wrong is not None and time.monotonic() - self._acknowledged_at > self._timeout:
-            raise Unavailable(self._wrong)
         try:
-            self._producer.produce(self.topic, value, key, on_delivery=partial(self._on_delivery, delivery, index))
+            self._producer.produce(self.topic, value, key, on_delivery=partial(delivery.report, index))
         except BufferError:
             raise Unavailable("events come faster than Kafka takes them") from None
         delivery.pending.add(index)
         self._work.set()
-
-    def _on_delivery(self, delivery: Delivery, index: int, error: KafkaError | None, message: Message) -> None:
-        if error is None:
-            self._acknowledged_at = time.monotonic()
-        delivery.report(index, error)
 
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal():
@@ -128,14 +117,7 @@ class Publisher:
         raise KafkaException(self.fatal)
 
     def check(self, timeout: float) -> str | None:
-        """What is wrong with the way to the topic, or None. Blocks: call it from a thread.
-
-        While something is wrong and nothing is acknowledged, `send` refuses at once instead of filling the queue.
-        """
-        self._wrong = self._find_wrong(timeout)
-        return self._wrong
-
-    def _find_wrong(self, timeout: float) -> str | None:
+        """What is wrong with the way to the topic, or None. Blocks: call it from a thread."""
         try:
             found = self._producer.list_topics(self.topic, timeout=timeout).topics[self.topic]
         except KafkaException as error:

@@ -77,7 +77,10 @@ def _inflate(body: bytes, encoding: str) -> bytes:
 
 
 def read_query(query_string: str, headers: dict[str, str], body: bytes, database: str) -> Query:
-    """The query of a request, on `database` unless it names one. Raises BadRequest and, for a setting that may not be changed, Refused."""
+    """The query of a request, on `database` unless it names one.
+
+    Raises BadRequest; Refused for a setting that may not be changed.
+    """
     arguments = dict(parse_qsl(query_string, keep_blank_values=True))
     if arguments.get("decompress") == "1":
         raise BadRequest("compressed query texts are not taken: send the query as it is")

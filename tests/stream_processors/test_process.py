@@ -1,0 +1,210 @@
+"""The refine process on a real broker: restarts, topics made again, settings, and stopping rather than losing."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from proventrail.embedded.broker import KafkaBroker
+from proventrail.schemas import avro
+from proventrail.schemas.settings import KafkaSettings
+from proventrail.stream_processors.catalog import Catalog
+from proventrail.stream_processors.process import RefineError, RefineProcess
+from proventrail.stream_processors.refine import Refine
+
+from ..conftest import MakeTopic, create_topic
+
+Json = dict[str, Any]
+
+
+def event(i: int) -> bytes:
+    return avro.encode(
+        "lineage_event",
+        {
+            "id": str(uuid.UUID(int=i)),
+            "source": "",
+            "time": 1_700_000_000_000_000,
+            "kind": "JOB",
+            "job": {"namespace": "n", "name": f"j{i % 7}"},
+            "column_lineage": [],
+        },
+    )
+
+
+class Bench:
+    """Topics of a test, and refine processes over them in threads."""
+
+    def __init__(self, kafka: KafkaBroker, make_topic: MakeTopic, partitions: int = 2) -> None:
+        self.settings = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)
+        self.servers = kafka.bootstrap_servers
+        names = ("raw", "refined", "dead", "seen")
+        self.raw, self.refined, self.dead, self.seen = (make_topic(partitions, n) for n in names)
+        self.partitions = partitions
+        self.group = f"g-{uuid.uuid4().hex[:8]}"
+        self._running: list[tuple[threading.Event, threading.Thread]] = []
+        self.failures: list[BaseException] = []
+
+    def process(self, **options: Any) -> RefineProcess:
+        named = {"refined": self.refined, "dead_letters": self.dead, "observations": self.seen, **options}
+        return RefineProcess(self.settings, Refine(Catalog()), group=self.group, raw_topics=(self.raw,), **named)
+
+    def start(self, **options: Any) -> Callable[[], None]:
+        process, stop = self.process(**options), threading.Event()
+
+        def run() -> None:
+            try:
+                process.run(stop)
+            except BaseException as error:  # noqa: BLE001 - looked at by the test
+                self.failures.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        self._running.append((stop, thread))
+
+        def end() -> None:
+            stop.set()
+            thread.join(60)
+            assert not thread.is_alive()
+
+        return end
+
+    def send(self, values: list[bytes | None], partition: int | None = None) -> None:
+        producer = Producer({"bootstrap.servers": self.servers, "enable.idempotence": True})
+        for i, value in enumerate(values):
+            producer.produce(self.raw, value, b"k", partition=i % self.partitions if partition is None else partition)
+        assert producer.flush(30) == 0
+
+    def read(self, topic: str, schema: str, n: int) -> list[Json]:
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": "t", "enable.auto.commit": False})
+        consumer.assign([TopicPartition(topic, p, 0) for p in range(self.partitions)])
+        found: list[Json] = []
+        deadline = time.monotonic() + 60
+        while len(found) < n:
+            assert time.monotonic() < deadline, f"{len(found)} of {n} records came to {topic}; {self.failures}"
+            messages = consumer.consume(n - len(found), timeout=1)
+            found += [{"partition": m.partition(), **avro.decode(schema, m.value())} for m in messages]
+        consumer.close()
+        return found
+
+    def end(self) -> None:
+        for stop, _ in self._running:
+            stop.set()
+        for _, thread in self._running:
+            thread.join(60)
+
+
+@pytest.fixture
+def bench(kafka: KafkaBroker, make_topic: MakeTopic) -> Iterator[Bench]:
+    bench = Bench(kafka, make_topic)
+    yield bench
+    bench.end()
+
+
+def test_partition_and_order_are_kept_and_garbage_is_set_aside(bench: Bench) -> None:
+    bench.send([event(i) if i % 5 else b"garbage" for i in range(200)])
+    bench.start()
+    refined = bench.read(bench.refined, "refined_event", 160)
+    dead = bench.read(bench.dead, "dead_letter", 40)
+    for rows in (refined, dead):
+        assert all(row["partition"] == row["raw_partition"] for row in rows)
+        for partition in range(2):
+            offsets = [row["raw_offset"] for row in rows if row["partition"] == partition]
+            assert offsets == sorted(offsets)
+    assert len({(r["raw_partition"], r["raw_offset"]) for r in [*refined, *dead]}) == 200
+
+
+def test_a_restart_goes_on_where_it_was(bench: Bench) -> None:
+    bench.send([event(i) for i in range(100)])
+    end = bench.start()
+    bench.read(bench.refined, "refined_event", 100)
+    end()
+    bench.send([event(i) for i in range(100, 150)])
+    bench.start()
+    rows = bench.read(bench.refined, "refined_event", 150)
+    assert len({(row["raw_partition"], row["raw_offset"]) for row in rows}) == 150
+    assert not bench.failures
+
+
+def test_two_workers_share_the_partitions(bench: Bench) -> None:
+    first, _ = bench.start(), bench.start()
+    for i in range(10):
+        bench.send([event(100 * i + n) for n in range(100)])
+        if i == 5:
+            first()
+    rows = bench.read(bench.refined, "refined_event", 1000)
+    # A worker that left in mid-batch may have left repeats; none may be missing.
+    deadline = time.monotonic() + 60
+    while len({(row["raw_partition"], row["raw_offset"]) for row in rows}) < 1000:
+        assert time.monotonic() < deadline
+        rows = bench.read(bench.refined, "refined_event", len(rows) + 1)
+    assert not bench.failures
+
+
+@pytest.mark.parametrize("again", [30, 300])
+def test_a_topic_made_again_is_read_from_its_start(bench: Bench, again: int) -> None:
+    bench.send([event(i) for i in range(100)])
+    bench.start()
+    first = bench.read(bench.refined, "refined_event", 100)
+    admin = AdminClient({"bootstrap.servers": bench.servers})
+    admin.delete_topics([bench.raw])[bench.raw].result()
+    time.sleep(2)
+    create_topic(bench.servers, bench.raw, bench.partitions)
+    bench.send([event(i) for i in range(1000, 1000 + again)])
+    rows = bench.read(bench.refined, "refined_event", 100 + again)
+    assert len({row["raw_topic_id"] for row in rows}) == 2
+    made_again = [row for row in rows if row["raw_topic_id"] != first[0]["raw_topic_id"]]
+    assert len({row["event_id"] for row in made_again}) == again
+    assert not bench.failures
+
+
+def test_records_that_expired_unread_are_recorded(bench: Bench) -> None:
+    bench.send([event(i) for i in range(10)], partition=0)
+    end = bench.start()
+    bench.read(bench.refined, "refined_event", 10)
+    end()
+    bench.send([event(i) for i in range(10, 30)], partition=0)
+    admin = AdminClient({"bootstrap.servers": bench.servers})
+    [future] = admin.delete_records([TopicPartition(bench.raw, 0, 25)]).values()
+    future.result()
+    bench.start()
+    rows = bench.read(bench.refined, "refined_event", 15)
+    assert [row["raw_offset"] for row in rows] == [*range(10), *range(25, 30)]
+    [letter] = bench.read(bench.dead, "dead_letter", 1)
+    assert (letter["reason"], letter["raw_offset"]) == ("expired", 10)
+    assert "records 10 to 24 were removed" in letter["message"]
+
+
+def test_without_a_place_for_dead_letters_it_stops_and_commits_nothing(bench: Bench) -> None:
+    bench.send([event(0), b"garbage"], partition=0)
+    bench.start(dead_letters="no-such-topic", producer_config={"topic.metadata.propagation.max.ms": 100})
+    deadline = time.monotonic() + 60
+    while not bench.failures:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert isinstance(bench.failures[0], RefineError)
+    assert "nothing was committed" in str(bench.failures[0])
+    bench.failures.clear()
+    bench.start()
+    assert [letter["raw_offset"] for letter in bench.read(bench.dead, "dead_letter", 1)] == [1]
+
+
+@pytest.mark.parametrize(
+    "unsafe",
+    [
+        {"consumer_config": {"enable.auto.commit": True}},
+        {"consumer_config": {"auto.offset.reset": "latest"}},
+        {"consumer_config": {"isolation.level": "read_uncommitted"}},
+        {"producer_config": {"enable.idempotence": False}},
+        {"producer_config": {"acks": "1"}},
+    ],
+)
+def test_settings_that_can_lose_events_are_refused(bench: Bench, unsafe: Json) -> None:
+    with pytest.raises(RefineError, match="can lose events"):
+        bench.process(**unsafe)
