@@ -21,6 +21,7 @@ from proventrail.schemas.topics import DEADLETTER, MAX_DEADLETTER_BYTES, OBSERVA
 from proventrail.stream_processors.refine import Refine, Refined
 from proventrail.stream_processors.steps.batch import RawBatch
 from proventrail.streaming.admin import TopicError, TopicIds
+from proventrail.streaming.consuming import reposition
 from proventrail.streaming.errors import NOT_OWNER, POSITION_GONE, TOPIC_GONE, is_transient
 from proventrail.telemetry import metrics
 
@@ -241,7 +242,7 @@ class RefineProcess:
             self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
             code = error.args[0]
-            if code.code() not in NOT_OWNER and not is_transient(code):
+            if code.code() not in NOT_OWNER | TOPIC_GONE and not is_transient(code):
                 raise
             log.warning("commit failed with %s: these events will be refined again, and recognised", code.name())
 
@@ -293,7 +294,7 @@ class RefineProcess:
         self._settle()
         for topic, partition in [where for where in self._positions if where[0] in changed]:
             self._positions[topic, partition] = 0
-            self._consumer.seek(TopicPartition(topic, partition, 0))
+            reposition(self._consumer, TopicPartition(topic, partition, 0))
         return True
 
     def _handle(self, where: Where, error: KafkaError | None) -> None:
@@ -320,7 +321,7 @@ class RefineProcess:
             )
             self._record_loss(where, position, low)
         self._positions[where] = max(position, low)
-        self._consumer.seek(TopicPartition(topic, partition, self._positions[where]))
+        reposition(self._consumer, TopicPartition(topic, partition, self._positions[where]))
 
     def _record_loss(self, where: Where, first: int, end: int) -> None:
         letter = {

@@ -171,9 +171,9 @@ def test_the_fallback_codec_agrees(name: str) -> None:
     )
     rows, refused, encoded = pickle.loads(done.stdout)
     assert refused == [(b.index, b.reason) for b in bad]
-    # Equal maps may differ in how Arrow lays them out: the rows are compared by what they encode to.
-    assert rows.schema == batch.schema
-    assert encoded == encode_batch(name, batch) == encode_batch(name, rows)
+    assert encoded == encode_batch(name, batch)
+    assert rows.schema.names == batch.schema.names
+    assert rows.to_pylist() == batch.to_pylist()
 
 
 def test_a_wrong_column_is_named() -> None:

@@ -121,8 +121,8 @@ def test_the_catalogue_enriches() -> None:
         ]
     )
     found = rows(refine([avro.encode("lineage_event", event(i)) for i in (1, 2, 3)], catalog))
-    assert [row["inputs"][0]["owner"] for row in found] == ["exact", "pattern", "pattern"]
-    assert [row["retention_class"] for row in found] == ["sox", "operational", "operational"]
+    assert [row["inputs"][0]["owner"] for row in found] == ["exact", "other", "pattern"]
+    assert [row["retention_class"] for row in found] == ["sox", "hipaa", "operational"]
     assert found[0]["catalog_version"] == catalog.version != ""
     both = event(1, inputs=[{"namespace": "s3://B", "name": "in/1"}, {"namespace": "s3://C", "name": "in/2"}])
     [row] = rows(refine([avro.encode("lineage_event", both)], catalog))
