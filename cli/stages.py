@@ -16,6 +16,11 @@ from proventrail.telemetry.status import Ready, StatusServer
 _status_port = click.option(
     "--status-port", type=int, default=0, help="Port of /health and /metrics of this stage; 0: any."
 )
+_member = click.option(
+    "--member",
+    metavar="NAME",
+    help="Name of this worker in its group, unlike any other's: a restart under it has its partitions back at once.",
+)
 _status_host = click.option("--status-host", default="127.0.0.1", show_default=True)
 
 
@@ -75,10 +80,11 @@ def migrate(target: Target, dry_run: bool, show_status: bool) -> None:
 
 @click.command()
 @click.option("--group", default="proventrail-refine", show_default=True)
+@_member
 @_status_port
 @_status_host
 @with_target
-def refine(target: Target, group: str, status_port: int, status_host: str) -> None:
+def refine(target: Target, group: str, member: str | None, status_port: int, status_host: str) -> None:
     """Run refine: raw events -> refined events, dead letters, observations."""
     from proventrail.stream_processors.catalog import CatalogFollower
     from proventrail.stream_processors.process import RefineProcess
@@ -88,7 +94,7 @@ def refine(target: Target, group: str, status_port: int, status_host: str) -> No
     stop = stop_on_signals()
     kafka = target.kafka()
     follower = CatalogFollower(kafka).load()
-    process = RefineProcess(kafka, Refine(follower.catalog), group=group, before_batch=follower.poll)
+    process = RefineProcess(kafka, Refine(follower.catalog), group=group, member=member, before_batch=follower.poll)
     status = _status(process.ready, status_host, status_port)
     try:
         process.run(stop)
@@ -99,38 +105,53 @@ def refine(target: Target, group: str, status_port: int, status_host: str) -> No
 
 @click.command()
 @click.option("--group", default="proventrail-sink", show_default=True)
+@_member
 @click.option("--clickhouse-port", type=int, default=0, help="Port of the embedded store's endpoint; 0: any.")
 @click.option("--clickhouse-host", default="127.0.0.1", show_default=True, help="Where the endpoint listens.")
 @_status_port
 @_status_host
 @with_target
 def sink(
-    target: Target, group: str, clickhouse_port: int, clickhouse_host: str, status_port: int, status_host: str
+    target: Target,
+    group: str,
+    member: str | None,
+    clickhouse_port: int,
+    clickhouse_host: str,
+    status_port: int,
+    status_host: str,
 ) -> None:
     """Run the sink: refined events and dead letters -> ClickHouse. Without --clickhouse-url, the embedded store."""
     configure_logging("sink")
     stop = stop_on_signals()
     if target.clickhouse_url is None:
-        _embedded_sink(target, group, clickhouse_host, clickhouse_port, status_host, status_port, stop)
+        _embedded_sink(target, group, member, clickhouse_host, clickhouse_port, status_host, status_port, stop)
     else:
-        _server_sink(target, group, status_host, status_port, stop)
+        _server_sink(target, group, member, status_host, status_port, stop)
 
 
 def _embedded_sink(
-    target: Target, group: str, host: str, port: int, status_host: str, status_port: int, stop: threading.Event
+    target: Target,
+    group: str,
+    member: str | None,
+    host: str,
+    port: int,
+    status_host: str,
+    status_port: int,
+    stop: threading.Event,
 ) -> None:
     from proventrail.gateway.auth import ensure_token
     from proventrail.storage.endpoint import Endpoint
     from proventrail.storage.engine import EMBEDDED_DIALECT, Engine
     from proventrail.storage.migrations import migrate as apply
-    from proventrail.storage.sink.stage import make_sink
+    from proventrail.storage.sink.consumer import Sink
+    from proventrail.storage.sink.stage import writers
 
     token, _ = ensure_token(target.data_dir)
     engine = Engine(target.data_dir / "store")
     store = engine.store()
     apply(store, EMBEDDED_DIALECT)
     endpoint = Endpoint(engine.connection_string, token, host=host, port=port).start()
-    process = make_sink(target.kafka(), group, store, EMBEDDED_DIALECT)
+    process = Sink(target.kafka(), group, writers(store, EMBEDDED_DIALECT), member=member)
     status = _status(process.ready, status_host, status_port)
     try:
         process.run(stop)
@@ -141,13 +162,17 @@ def _embedded_sink(
         engine.close()
 
 
-def _server_sink(target: Target, group: str, status_host: str, status_port: int, stop: threading.Event) -> None:
+def _server_sink(
+    target: Target, group: str, member: str | None, status_host: str, status_port: int, stop: threading.Event
+) -> None:
     from proventrail.storage.dialect import Dialect
-    from proventrail.storage.sink.stage import make_sink
+    from proventrail.storage.sink.consumer import Sink
+    from proventrail.storage.sink.stage import writers
     from proventrail.storage.store import connect
 
     settings = target.clickhouse()
-    process = make_sink(target.kafka(), group, connect(settings), Dialect(settings.database, settings.cluster))
+    dialect = Dialect(settings.database, settings.cluster)
+    process = Sink(target.kafka(), group, writers(connect(settings), dialect), member=member)
     status = _status(process.ready, status_host, status_port)
     try:
         process.run(stop)

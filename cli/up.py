@@ -91,11 +91,11 @@ class Pipeline:
 
     def _refine(self) -> ChildSpec:
         port = self.ports["refine"]
-        return self._stage("refine", ["--status-port", str(port)], http_ready(port))
+        return self._stage("refine", ["--member", "refine", "--status-port", str(port)], http_ready(port))
 
     def _sink(self) -> ChildSpec:
         port = self.ports["sink"]
-        options = ["--clickhouse-port", str(self.ports["clickhouse"]), "--status-port", str(port)]
+        options = ["--member", "sink", "--clickhouse-port", str(self.ports["clickhouse"]), "--status-port", str(port)]
         return self._stage("sink", options, http_ready(port))
 
     def _gateway(self) -> ChildSpec:

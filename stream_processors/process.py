@@ -21,7 +21,7 @@ from proventrail.schemas.topics import DEADLETTER, MAX_DEADLETTER_BYTES, OBSERVA
 from proventrail.stream_processors.refine import Refine, Refined
 from proventrail.stream_processors.steps.batch import RawBatch
 from proventrail.streaming.admin import TopicError, TopicIds
-from proventrail.streaming.consuming import reposition
+from proventrail.streaming.consuming import membership, reposition
 from proventrail.streaming.errors import NOT_OWNER, POSITION_GONE, TOPIC_GONE, is_transient
 from proventrail.telemetry import metrics
 
@@ -54,6 +54,7 @@ def _checked(config: dict[str, Any], safe: dict[str, Any]) -> dict[str, Any]:
 class RefineProcess:
     """Runs `refine` over the raw topics until stopped.
 
+    `member` names this worker in its group: started again under that name, it has its partitions back at once.
     `consumer_config` and `producer_config` take librdkafka's names; settings that can lose events are refused.
     """
 
@@ -63,6 +64,7 @@ class RefineProcess:
         refine: Refine,
         *,
         group: str = "proventrail-refine",
+        member: str | None = None,
         raw_topics: tuple[str, ...] = RAW_TOPICS,
         refined: str = REFINED,
         dead_letters: str = DEADLETTER,
@@ -96,7 +98,7 @@ class RefineProcess:
                 "fetch.wait.max.ms": 20,
                 **kafka.client_config(),
                 **_checked(consumer_config or {}, _SAFE),
-                "group.id": group,
+                **membership(group, member),
             },
             logger=log,
         )

@@ -5,6 +5,16 @@ from __future__ import annotations
 from confluent_kafka import Consumer, TopicPartition
 
 
+def membership(group: str, member: str | None) -> dict[str, object]:
+    """librdkafka's settings of a worker of `group`; with a `member` name it is a static one (KIP-345).
+
+    A worker that was killed is missed after 10 s. A static one that is started again within that time gets its
+    partitions back at once; two workers must not have the same name, and a name is not left by a graceful end.
+    """
+    static = {"group.instance.id": member} if member else {}
+    return {"group.id": group, "session.timeout.ms": 10_000, "heartbeat.interval.ms": 1_000, **static}
+
+
 def reposition(consumer: Consumer, to: TopicPartition) -> None:
     """Read the assigned partition `to` from its offset on, whatever state it is in.
 

@@ -5,6 +5,7 @@ it. `make_topic(partitions=1, name="t", **config)` (also `topic_factory`): creat
 gives the name; `retention_ms=1000` sets `retention.ms`.
 `kafka_cluster`: a `KafkaCluster` of three nodes for the module, with `.kill9(i)` and `.start(i)`, i from 0; a node that
 a test has killed is started again after it. `make_cluster_topic`: as `make_topic`, there, on all nodes.
+`engine`, `store`: the one chDB engine of the session (a process has only one), and a client of it.
 `repo_dir`, `shared_dir` (skips where there is none), `recorded_dir`: folders.
 """
 
@@ -21,6 +22,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from proventrail.embedded.broker import KafkaBroker
 from proventrail.embedded.cluster import KafkaCluster
 from proventrail.schemas.settings import KafkaSettings
+from proventrail.storage.engine import Engine
+from proventrail.storage.store import ClientStore
 
 MakeTopic = Callable[..., str]
 
@@ -53,6 +56,20 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
     broker = KafkaBroker(tmp_path_factory.mktemp("kafka")).start()
     yield broker
     broker.stop()
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    engine = Engine(tmp_path_factory.mktemp("store"))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def store(engine: Engine) -> Iterator[ClientStore]:
+    store = engine.store()
+    yield store
+    store.close()
 
 
 @pytest.fixture

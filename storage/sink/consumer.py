@@ -24,6 +24,7 @@ from proventrail.storage.sink.partition import SinkPartition
 from proventrail.storage.sink.progress import Pending
 from proventrail.storage.sink.writer import Chunk, PartitionWriter, SinkError, Written
 from proventrail.streaming.admin import TopicIds
+from proventrail.streaming.consuming import membership
 from proventrail.streaming.errors import NOT_OWNER, POSITION_GONE, is_transient
 from proventrail.telemetry import metrics
 
@@ -42,6 +43,7 @@ class _Revoked(Exception):
 class Sink:
     """Stores the records of `topics`, each by its own kind of writer, until `stop` is set.
 
+    `member` names this sink in its group: started again under that name, it has its partitions back at once.
     `linger` (seconds), `max_rows` and `max_bytes` bound a chunk; `buffer_bytes` bounds what waits in memory over all
     partitions. `run` raises SinkError when going on would drop something.
     """
@@ -52,6 +54,7 @@ class Sink:
         group: str,
         topics: dict[str, WriterFactory],
         *,
+        member: str | None = None,
         linger: float = 0.4,
         max_rows: int = 40_000,
         max_bytes: int = 16 << 20,
@@ -65,14 +68,15 @@ class Sink:
         self._partitions: dict[tuple[str, int], SinkPartition] = {}
         self._work: queue.Queue[tuple[SinkPartition, Chunk | None] | None] = queue.Queue()
         self._failure: BaseException | None = None
-        self._trouble = "not started"
+        self._joined = False
+        self._trouble = ""
         self._idle = threading.Condition()
         self._last_poll = 0.0
         self._paused = False
         self._consumer = Consumer(
             {
                 **kafka.client_config(),
-                "group.id": group,
+                **membership(group, member),
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 # A position that retention has overtaken is a loss: it must be an error, never a silent jump.
@@ -92,6 +96,8 @@ class Sink:
 
     def ready(self) -> tuple[bool, str]:
         """Ready while it polls and the store takes inserts."""
+        if not self._joined:
+            return False, "waiting for partitions"
         if self._trouble:
             return False, self._trouble
         if time.monotonic() - self._last_poll > 30:
@@ -106,7 +112,6 @@ class Sink:
         writer.start()
         try:
             self._consumer.subscribe(list(self._factories), on_assign=self._assigned, on_revoke=self._revoked)
-            self._trouble = "waiting for partitions"
             next_idle_commit = 0.0
             while not stop.is_set():
                 self._poll()
@@ -145,7 +150,7 @@ class Sink:
     def _throttle(self) -> None:
         """Hold the reading back while the memory bound is reached: shortly by waiting, then by pausing."""
         waited_until = time.monotonic() + 2.0
-        while self._buffered() >= self._buffer_bytes and self._failure is None:
+        while self.buffered_bytes >= self._buffer_bytes and self._failure is None:
             if time.monotonic() >= waited_until:
                 if not self._paused:
                     self._pause(True)
@@ -153,10 +158,12 @@ class Sink:
             with self._idle:
                 self._idle.wait(0.05)
             self._submit_due(time.monotonic())
-        if self._paused and self._buffered() < self._buffer_bytes // 2:
+        if self._paused and self.buffered_bytes < self._buffer_bytes // 2:
             self._pause(False)
 
-    def _buffered(self) -> int:
+    @property
+    def buffered_bytes(self) -> int:
+        """What waits in memory to be written, over all partitions."""
         return sum(held.buffered_bytes for held in self._partitions.values())
 
     def _pause(self, paused: bool) -> None:
@@ -226,7 +233,7 @@ class Sink:
             ]
         )
         self._paused = False
-        self._trouble = ""
+        self._joined = True
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         leaving = [self._partitions.pop((tp.topic, tp.partition), None) for tp in partitions]

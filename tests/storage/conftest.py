@@ -1,4 +1,4 @@
-"""One engine for the session (chDB allows one path per process), and a database of its own for each test."""
+"""A database of its own for each test, and refined events to put into it."""
 
 from __future__ import annotations
 
@@ -10,26 +10,11 @@ import pytest
 
 from proventrail.schemas import avro
 from proventrail.storage.dialect import Dialect
-from proventrail.storage.engine import Engine
 from proventrail.storage.migrations import migrate
 from proventrail.storage.sink.writer import Chunk
 from proventrail.storage.store import ClientStore
 
 TOPIC_ID = "11111111-2222-4333-8444-555555555555"
-
-
-@pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    engine = Engine(tmp_path_factory.mktemp("store"))
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(scope="session")
-def store(engine: Engine) -> Iterator[ClientStore]:
-    store = engine.store()
-    yield store
-    store.close()
 
 
 @pytest.fixture
