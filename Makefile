@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 
 env: $(VENV)/installed
 	@# Links of the editable install are made anew, so that new files are found.
-	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --config-settings editable_mode=strict -e .
+	@$(BIN)/pip install --quiet --quiet --no-deps --no-build-isolation --config-settings editable_mode=strict -e .
 	@$(BIN)/python -m proventrail.embedded.fetch
 
 $(VENV)/installed: pyproject.toml constraints.txt

@@ -157,8 +157,8 @@ def test_the_store_is_away_for_a_while(road: Road, sinks: Sinks, client: FaultyS
     sending = Sending(road.servers, load, 6)
     for _ in range(2):
         time.sleep(1)
-        client.away, before = True, client.refused
-        wait_until(lambda: client.refused > before + 2)
+        client.refused, client.away = 0, True
+        wait_until(lambda: client.refused > 2)
         assert sink.ready() == (False, "no answer (OperationalError)")
         client.away = False
     sending.finish()
