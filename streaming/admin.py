@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.schemas.topics import TopicSpec
@@ -71,11 +71,19 @@ def ensure_topics(kafka: KafkaSettings, specs: Iterable[TopicSpec]) -> list[str]
     return [spec.name for spec in missing]
 
 
+def _set(name: str, value: str) -> ConfigEntry:
+    return ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+
+
 def _set_configuration(admin: AdminClient, specs: list[TopicSpec]) -> None:
     if not specs:
         return
-    resources = [ConfigResource(ResourceType.TOPIC, s.name, set_config=s.config) for s in specs]
-    for resource, future in admin.alter_configs(resources).items():
+    # One by one: what an operator has set besides stays.
+    resources = [
+        ConfigResource(ResourceType.TOPIC, s.name, incremental_configs=[_set(*item) for item in s.config.items()])
+        for s in specs
+    ]
+    for resource, future in admin.incremental_alter_configs(resources).items():
         try:
             future.result()
         except KafkaException as error:
