@@ -158,7 +158,8 @@ class RefineProcess:
         work = [self._refined_group(where, list(group)) for where, group in groupby(messages, key=_where)]
         self._settle()
         for done in work:
-            if done is not None:
+            # While it waited, a partition may have gone to another worker, which refines the batch again.
+            if done is not None and done[0] in self._positions:
                 self._produce(*done)
         self._producer.poll(0)
         metrics.BATCH_SECONDS.labels(_STAGE).observe(time.monotonic() - started)
@@ -221,14 +222,22 @@ class RefineProcess:
         """Wait until all that was produced is acknowledged, then commit. Beyond `deadline` it is left to a replay."""
         if not self._in_flight:
             return
+        limit, paused = deadline, False
         while self._producer.flush(0.5):
             if self._delivery_error is not None:
                 break
             self._trouble = "the brokers do not take what refine produces; waiting"
-            limit = deadline or (time.monotonic() + self._drain_seconds if self._stop.is_set() else None)
+            if limit is None and self._stop.is_set():
+                limit = time.monotonic() + self._drain_seconds
             if limit is not None and time.monotonic() > limit:
                 log.warning("stopped with a batch in flight: it will be refined again, and recognised")
                 return
+            if deadline is None:
+                self._poll_paused()
+                paused = True
+        if paused:
+            self._consumer.resume(self._consumer.assignment())
+            metrics.PAUSED_PARTITIONS.labels(_STAGE).set(0)
         self._trouble = ""
         if self._delivery_error is not None:
             raise RefineError(
@@ -236,6 +245,18 @@ class RefineProcess:
                 "nothing was committed; see to the topics, then start again"
             )
         self._commit()
+
+    def _poll_paused(self) -> None:
+        """Read nothing and stay in the group, however long the brokers take. Never from a callback of the group."""
+        assigned = self._consumer.assignment()
+        self._consumer.pause(assigned)
+        metrics.PAUSED_PARTITIONS.labels(_STAGE).set(len(assigned))
+        message = self._consumer.poll(0)
+        self._last_poll = time.monotonic()
+        # A partition that came just now may give a record or an error: it is read, and told of, again later.
+        if message is not None and _where(message) in self._positions:
+            offset = self._positions[_where(message)] if message.error() else message.offset()
+            reposition(self._consumer, TopicPartition(message.topic(), message.partition(), offset))
 
     def _commit(self) -> None:
         offsets = [TopicPartition(topic, p, offset) for (topic, p), offset in self._in_flight.items()]
@@ -272,15 +293,15 @@ class RefineProcess:
             self._in_flight.pop((tp.topic, tp.partition), None)
         consumer.incremental_unassign(partitions)
 
-    def _learn_ids(self) -> None:
-        self._ids = self._topic_ids(self._topics)
+    def _learn_ids(self, seconds: float = 30.0) -> None:
+        self._ids = self._topic_ids(self._topics, seconds)
         self._ids_checked = time.monotonic()
 
     def _topics_changed(self) -> bool:
         """Whether a topic was made again; its partitions then start from the beginning, under its new id."""
         before = self._ids
         try:
-            self._learn_ids()
+            self._learn_ids(seconds=4.0)
         except TopicError:
             self._ids_checked = time.monotonic()
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 import uuid
 from collections.abc import Iterable, Sequence
 
@@ -11,6 +12,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.schemas.topics import TopicSpec
+from proventrail.streaming.errors import is_transient
 
 
 class TopicError(Exception):
@@ -25,11 +27,25 @@ def _uuid_text(kafka_uuid: object) -> str:
 class TopicIds:
     """Asks for the UUIDs of topics, again and again over one connection."""
 
+    _ATTEMPT_SECONDS = 4.0
+
     def __init__(self, kafka: KafkaSettings) -> None:
-        self._admin = AdminClient({**kafka.client_config(), "log_level": 2})
+        self._config = {**kafka.client_config(), "log_level": 2}
+        self._admin = AdminClient(self._config)
 
     def __call__(self, names: Sequence[str], timeout: float = 30.0) -> dict[str, str]:
         """Topic name -> UUID. Raises TopicError if one is not there, KafkaException if no broker answers in time."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return self._ask(names, min(self._ATTEMPT_SECONDS, timeout))
+            except KafkaException as error:
+                # A client waits for the controller it knows, also when that one is gone: a new one asks who it is.
+                self._admin = AdminClient(self._config)
+                if not is_transient(error.args[0]) or time.monotonic() >= deadline:
+                    raise
+
+    def _ask(self, names: Sequence[str], timeout: float) -> dict[str, str]:
         ids: dict[str, str] = {}
         found = self._admin.describe_topics(TopicCollection(list(names)), request_timeout=timeout)
         for name, future in found.items():

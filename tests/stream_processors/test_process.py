@@ -41,14 +41,15 @@ def event(i: int) -> bytes:
 class Bench:
     """Topics of a test, and refine processes over them in threads."""
 
-    def __init__(self, kafka: KafkaBroker, make_topic: MakeTopic, partitions: int = 2) -> None:
-        self.settings = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)
-        self.servers = kafka.bootstrap_servers
+    def __init__(self, servers: str, make_topic: MakeTopic, partitions: int = 2) -> None:
+        self.settings = KafkaSettings(bootstrap_servers=servers)
+        self.servers = servers
         names = ("raw", "refined", "dead", "seen")
         self.raw, self.refined, self.dead, self.seen = (make_topic(partitions, n) for n in names)
         self.partitions = partitions
         self.group = f"g-{uuid.uuid4().hex[:8]}"
         self._running: list[tuple[threading.Event, threading.Thread]] = []
+        self.processes: list[RefineProcess] = []
         self.failures: list[BaseException] = []
 
     def process(self, **options: Any) -> RefineProcess:
@@ -57,6 +58,7 @@ class Bench:
 
     def start(self, **options: Any) -> Callable[[], None]:
         process, stop = self.process(**options), threading.Event()
+        self.processes.append(process)
 
         def run() -> None:
             try:
@@ -93,6 +95,17 @@ class Bench:
         consumer.close()
         return found
 
+    def coordinates(self, n: int) -> set[tuple[int, int]]:
+        """Raw partition and offset of refined events, when there are `n`; a worker that left may have left repeats."""
+        deadline, found = time.monotonic() + 60, n
+        while True:
+            rows = self.read(self.refined, "refined_event", found)
+            distinct = {(row["raw_partition"], row["raw_offset"]) for row in rows}
+            if len(distinct) >= n:
+                return distinct
+            assert time.monotonic() < deadline
+            found = len(rows) + 1
+
     def end(self) -> None:
         for stop, _ in self._running:
             stop.set()
@@ -102,7 +115,7 @@ class Bench:
 
 @pytest.fixture
 def bench(kafka: KafkaBroker, make_topic: MakeTopic) -> Iterator[Bench]:
-    bench = Bench(kafka, make_topic)
+    bench = Bench(kafka.bootstrap_servers, make_topic)
     yield bench
     bench.end()
 
@@ -138,12 +151,7 @@ def test_two_workers_share_the_partitions(bench: Bench) -> None:
         bench.send([event(100 * i + n) for n in range(100)])
         if i == 5:
             first()
-    rows = bench.read(bench.refined, "refined_event", 1000)
-    # A worker that left in mid-batch may have left repeats; none may be missing.
-    deadline = time.monotonic() + 60
-    while len({(row["raw_partition"], row["raw_offset"]) for row in rows}) < 1000:
-        assert time.monotonic() < deadline
-        rows = bench.read(bench.refined, "refined_event", len(rows) + 1)
+    assert len(bench.coordinates(1000)) == 1000
     assert not bench.failures
 
 
