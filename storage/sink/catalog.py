@@ -57,7 +57,7 @@ class CatalogWriter:
                         f"{chunk.topic}[{chunk.partition}] {offset}: no catalogue entry ({error.code}): something else "
                         "than `proventrail catalog apply` wrote it; delete the record and apply the catalogue again"
                     ) from None
-            rows.append({**entry, "tags": list(entry["tags"].items()), "deleted": not value, "revision": offset})
+            rows.append({**entry, "tags": list(entry["tags"].items()), "deleted": int(not value), "revision": offset})
         table = pa.Table.from_pylist(rows, schema=_SCHEMA)
         self._store.insert(self._dialect.name("catalog_states"), table, chunk.token("catalog"))
         return Written()
