@@ -33,6 +33,7 @@ class Target:
     clickhouse_user: str | None = None
     clickhouse_database: str = "proventrail"
     clickhouse_cluster: str | None = None
+    clickhouse_ca_cert: str | None = None
     kafka_security: dict[str, str] = field(default_factory=dict)
 
     def address(self, purpose: str) -> str:
@@ -72,6 +73,7 @@ class Target:
                 password=SecretStr(password),
                 database=self.clickhouse_database,
                 cluster=self.clickhouse_cluster,
+                ca_cert=self.clickhouse_ca_cert,
             )
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
@@ -99,6 +101,12 @@ _OPTIONS = [
     ),
     click.option("--clickhouse-user", envvar="PROVENTRAIL_CLICKHOUSE_USER", metavar="NAME"),
     click.option("--clickhouse-cluster", envvar="PROVENTRAIL_CLICKHOUSE_CLUSTER", metavar="NAME"),
+    click.option(
+        "--clickhouse-ca-cert",
+        envvar="PROVENTRAIL_CLICKHOUSE_CA_CERT",
+        metavar="FILE",
+        help="Who signed the server's certificate, where no public authority did.",
+    ),
     click.option("--security-protocol", envvar="PROVENTRAIL_SECURITY_PROTOCOL", help="Kafka's, for example SASL_SSL."),
     click.option("--sasl-mechanism", envvar="PROVENTRAIL_SASL_MECHANISM"),
     click.option(
@@ -121,6 +129,7 @@ def with_target(command: F) -> F:
         clickhouse_url: str | None,
         clickhouse_user: str | None,
         clickhouse_cluster: str | None,
+        clickhouse_ca_cert: str | None,
         security_protocol: str | None,
         sasl_mechanism: str | None,
         sasl_username: str | None,
@@ -144,6 +153,7 @@ def with_target(command: F) -> F:
             clickhouse_url=clickhouse_url,
             clickhouse_user=clickhouse_user,
             clickhouse_cluster=clickhouse_cluster,
+            clickhouse_ca_cert=clickhouse_ca_cert,
             kafka_security={name: value for name, value in security.items() if value is not None},
         )
         return command(target=target, **options)

@@ -43,13 +43,24 @@ def _status(ready: Ready, host: str, port: int) -> StatusServer:
 @click.option("--partitions", type=int, default=4, show_default=True)
 @click.option("--replication", type=int, default=1, show_default=True)
 @click.option("--retention-bytes", type=int, default=4 << 30, show_default=True, help="Per partition.")
+@click.option(
+    "--producer",
+    "producers",
+    multiple=True,
+    metavar="User:NAME",
+    help="Who may write raw events, where the cluster has an authorizer; may be repeated.",
+)
 @with_target
-def topics(target: Target, partitions: int, replication: int, retention_bytes: int) -> None:
+def topics(target: Target, partitions: int, replication: int, retention_bytes: int, producers: tuple[str, ...]) -> None:
     """Create the pipeline's topics, and set the configuration of those that are there."""
     from proventrail.schemas.topics import topic_specs
+    from proventrail.streaming.access import allow_producers
     from proventrail.streaming.admin import ensure_topics
 
-    made = ensure_topics(target.kafka(), topic_specs(partitions, replication, retention_bytes))
+    kafka = target.kafka()
+    made = ensure_topics(kafka, topic_specs(partitions, replication, retention_bytes))
+    if producers:
+        allow_producers(kafka, producers)
     click.echo(f"created: {', '.join(made) or 'none, all were there'}")
 
 

@@ -1,5 +1,8 @@
-"""The access token: made on the first start, kept in `DATA_DIR/token`, asked for by every request that writes or reads
-events."""
+"""The access token, asked for by every request that writes or reads events.
+
+It is made on the first start and kept in `DATA_DIR/token`. Where secrets come by environment, as in containers,
+PROVENTRAIL_TOKEN is the token, and no file is read or written.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import stat
 from pathlib import Path
 
 TOKEN_FILE = "token"
+TOKEN_VARIABLE = "PROVENTRAIL_TOKEN"
 _MIN_CHARACTERS = 20
 
 
@@ -18,11 +22,13 @@ class TokenError(Exception):
 
 
 def ensure_token(data_dir: Path) -> tuple[str, bool]:
-    """The token of `data_dir` and whether it was made just now.
+    """The token of PROVENTRAIL_TOKEN, else that of `data_dir`, and whether it was made just now.
 
     A new one is written with mode 0600 under another name and then linked to its place, so that no other process ever
     sees a part of it and, of two that start at once, both get the same one. Raises TokenError.
     """
+    if TOKEN_VARIABLE in os.environ:
+        return read_token(data_dir), False
     path = data_dir / TOKEN_FILE
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     if os.path.lexists(path):
@@ -44,7 +50,15 @@ def ensure_token(data_dir: Path) -> tuple[str, bool]:
 
 
 def read_token(data_dir: Path) -> str:
-    """The token of `data_dir`. Raises TokenError if there is none, if others may read it, or if it is too short."""
+    """The token of PROVENTRAIL_TOKEN, else that of `data_dir`.
+
+    Raises TokenError if there is none, if others may read the file, or if it is too short.
+    """
+    given = os.environ.get(TOKEN_VARIABLE)
+    if given is not None:
+        if not _is_token(given):
+            raise TokenError(f"{TOKEN_VARIABLE} holds no token of {_MIN_CHARACTERS} or more characters")
+        return given
     path = data_dir / TOKEN_FILE
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
@@ -57,9 +71,13 @@ def read_token(data_dir: Path) -> str:
         if mode & 0o077:
             raise TokenError(f"others may read {path} (mode {mode:04o}): run `chmod 600 {path}`, or delete it")
         token = file.read().strip()
-    if len(token) < _MIN_CHARACTERS or not token.isascii() or any(c.isspace() for c in token):
+    if not _is_token(token):
         raise TokenError(f"{path} holds no token of {_MIN_CHARACTERS} or more characters: delete it to get a new one")
     return token
+
+
+def _is_token(text: str) -> bool:
+    return len(text) >= _MIN_CHARACTERS and text.isascii() and not any(c.isspace() for c in text)
 
 
 def bearer_matches(header: bytes | None, token: bytes) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proventrail.gateway.auth import TokenError, bearer_matches, ensure_token, read_token
+from proventrail.gateway.auth import TOKEN_VARIABLE, TokenError, bearer_matches, ensure_token, read_token
 
 
 def test_a_token_is_made_once_and_kept(tmp_path: Path) -> None:
@@ -47,6 +47,23 @@ def test_a_file_that_holds_no_token_is_refused(tmp_path: Path, content: str) -> 
     with pytest.raises(TokenError) as caught:
         ensure_token(tmp_path)
     assert not content or content not in str(caught.value)
+
+
+def test_a_token_of_the_environment_needs_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, "x" * 40)
+    assert ensure_token(tmp_path / "data") == ("x" * 40, False)
+    assert read_token(tmp_path / "data") == "x" * 40
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("given", ["", "short", "x" * 30 + " " + "y" * 30])
+def test_a_token_of_the_environment_that_is_none_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, given)
+    with pytest.raises(TokenError, match=TOKEN_VARIABLE) as caught:
+        ensure_token(tmp_path)
+    assert not given or given not in str(caught.value)
 
 
 def test_a_link_in_the_place_of_the_token_is_refused(tmp_path: Path) -> None:
