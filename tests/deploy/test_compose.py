@@ -1,0 +1,190 @@
+"""docker-compose.yml: versions, secrets, bounds, and that each command is one of ours."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import stat
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from proventrail.cli.app import cli
+from proventrail.embedded.kafka_version import KAFKA_VERSION
+from proventrail.gateway.auth import TOKEN_VARIABLE
+from proventrail.storage.store import ClientStore
+from tests.deploy.composed import env_file, variables
+
+Services = dict[str, dict[str, Any]]
+
+JOBS = {"topics", "migrate", "schema-registry-volume"}
+STAGES = {"refine-1", "refine-2", "sink-1", "sink-2"}
+# Passwords never stand on a command line; the registry's address is not an option of every command.
+_NO_OPTION = {
+    "PROVENTRAIL_SASL_PASSWORD",
+    "PROVENTRAIL_CLICKHOUSE_PASSWORD",
+    "PROVENTRAIL_SCHEMA_REGISTRY_URL",
+    TOKEN_VARIABLE,
+}
+
+
+def own(composed: Services) -> Services:
+    return {name: service for name, service in composed.items() if service["image"].startswith("proventrail:")}
+
+
+def test_kafka_is_the_one_that_is_embedded(composed: Services) -> None:
+    images = [service["image"] for name, service in composed.items() if name.startswith("kafka-")]
+    assert images == [f"apache/kafka:{KAFKA_VERSION}"] * 3
+
+
+def test_clickhouse_is_of_the_line_of_the_embedded_engine(composed: Services, store: ClientStore) -> None:
+    version = str(store.rows("SELECT version()")[0][0])
+    assert composed["clickhouse"]["image"] == f"clickhouse/clickhouse-server:{'.'.join(version.split('.')[:2])}"
+
+
+def test_our_image_has_our_version(composed: Services, repo_dir: Path) -> None:
+    version = tomllib.loads((repo_dir / "pyproject.toml").read_text())["project"]["version"]
+    assert {service["image"] for service in own(composed).values()} == {f"proventrail:{version}"}
+
+
+def test_every_variable_is_in_the_example_and_none_besides(repo_dir: Path) -> None:
+    used = variables((repo_dir / "docker-compose.yml").read_text())
+    assert used == set(env_file(repo_dir / ".env.example"))
+
+
+def test_no_secret_has_a_default(repo_dir: Path) -> None:
+    text = (repo_dir / "docker-compose.yml").read_text()
+    optional = {name for name in variables(text) if not re.search(rf"\${{{name}:\?", text)}
+    assert optional == {"PUBLISH_ADDRESS", "PUBLISH_GATEWAY_PORT", "PUBLISH_CLICKHOUSE_PORT"}
+    given = {name for name, value in env_file(repo_dir / ".env.example").items() if value}
+    assert given == optional
+    literal = re.findall(r"(?i)^\s*\w*(?:password|token|secret)\w*: (?!\$\{)(.+)$", text, re.MULTILINE)
+    assert literal == []
+
+
+def test_a_new_env_has_every_value_and_matching_hashes(dot_env: Path, repo_dir: Path) -> None:
+    values = env_file(dot_env)
+    assert stat.S_IMODE(dot_env.stat().st_mode) == 0o600
+    assert list(values) == list(env_file(repo_dir / ".env.example"))
+    assert all(values.values())
+    assert len(values["KAFKA_CLUSTER_ID"]) == 22
+    hashes = [name for name in values if name.endswith("_SHA256")]
+    assert len(hashes) == 3
+    for name in hashes:
+        assert values[name] == hashlib.sha256(values[name.removesuffix("_SHA256")].encode()).hexdigest()
+    secrets = [value for name, value in values.items() if not name.startswith("PUBLISH")]
+    assert len(set(secrets)) == len(secrets)
+
+
+def test_a_new_env_replaces_no_file(dot_env: Path, repo_dir: Path) -> None:
+    before = dot_env.read_text()
+    script = [sys.executable, str(repo_dir / "deploy/new_env.py"), str(dot_env)]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "is there" in done.stderr
+    assert dot_env.read_text() == before
+
+
+def test_every_service_is_watched_bounded_and_restarted(composed: Services) -> None:
+    for name, service in composed.items():
+        assert service["mem_limit"], name
+        assert service["cpus"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["logging"]["options"]["max-size"], name
+        if name == "cli":
+            assert service["profiles"] == ["cli"]
+        elif name in JOBS:
+            assert service["restart"].startswith("on-failure:"), name
+            assert service["healthcheck"] == {"disable": True}, name
+        else:
+            assert service["restart"] == "unless-stopped", name
+            assert service["healthcheck"]["test"][0] == "CMD", name
+            assert service["stop_grace_period"], name
+
+
+def test_our_containers_can_change_nothing_of_themselves(composed: Services) -> None:
+    for name, service in own(composed).items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["init"] is True, name
+
+
+def test_a_stage_has_longer_to_stop_than_it_needs_to_drain(composed: Services) -> None:
+    drain = 20.0  # Sink(revoke_seconds=20.0), GatewaySettings.drain_seconds twice
+    assert all(float(service["stop_grace_period"][:-1]) > drain for service in own(composed).values())
+
+
+def test_only_the_loopback_interface_is_published_and_no_broker(composed: Services) -> None:
+    ports = {name: service["ports"] for name, service in composed.items() if "ports" in service}
+    assert ports == {"gateway": ["127.0.0.1:5000:5000"], "clickhouse": ["127.0.0.1:8123:8123"]}
+
+
+def test_data_is_on_named_volumes_and_mounted_files_are_there(composed: Services, repo_dir: Path) -> None:
+    content = yaml.safe_load((repo_dir / "docker-compose.yml").read_text())
+    mounts = [mount.split(":") for service in composed.values() for mount in service.get("volumes", [])]
+    for source, _, *mode in mounts:
+        if source.startswith("./"):
+            assert (repo_dir / source).is_file(), source
+            assert mode == ["ro"], source
+    assert {source for source, *_ in mounts if not source.startswith("./")} == set(content["volumes"])
+
+
+def test_networks_and_dependencies_are_there(composed: Services, repo_dir: Path) -> None:
+    content = yaml.safe_load((repo_dir / "docker-compose.yml").read_text())
+    for name, service in composed.items():
+        assert set(service.get("networks", [])) <= set(content["networks"]), name
+        for other, how in service.get("depends_on", {}).items():
+            job = how["condition"] == "service_completed_successfully"
+            assert job == (other in JOBS), f"{name} waits for {other}"
+    assert content["networks"]["kafka"]["internal"] is True
+
+
+def test_every_image_is_named_without_a_registry(composed: Services) -> None:
+    for service in composed.values():
+        assert "." not in service["image"].split("/")[0].split(":")[0]
+        assert re.search(r":[\w.]*\d[\w.]*$", service["image"])
+
+
+def parsed(service: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> click.Context:
+    """The context of the command that a service runs, its options from arguments and environment."""
+    for name, value in service["environment"].items():
+        monkeypatch.setenv(name, value)
+    name, *arguments = service["command"]
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None, name
+    return command.make_context(name, list(arguments))
+
+
+def test_every_command_of_ours_parses(composed: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = {}
+    for name, service in own(composed).items():
+        with monkeypatch.context() as patch:
+            commands[name] = parsed(service, patch)
+    assert set(commands) == {"topics", "migrate", "gateway", "cli", *STAGES}
+    assert commands["topics"].params["bootstrap_servers"] == "kafka-1:9092,kafka-2:9092,kafka-3:9092"
+    assert commands["topics"].params["replication"] == 3
+    for name in STAGES:
+        assert commands[name].params["member"] == name
+        assert commands[name].params["status_host"] == "0.0.0.0"
+        assert commands[name].params["status_port"] == 9100
+    assert commands["sink-1"].params["clickhouse_user"] == "ingest"
+    assert commands["migrate"].params["clickhouse_user"] == "migrate"
+
+
+def test_the_gateway_asks_every_stage(composed: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = dict(stage.split("=", 1) for stage in parsed(composed["gateway"], monkeypatch).params["stages"])
+    assert stages == {name: f"http://{name}:9100/health" for name in STAGES}
+
+
+def test_every_variable_of_our_containers_is_one_that_we_read(composed: Services) -> None:
+    for name, service in own(composed).items():
+        command = cli.get_command(click.Context(cli), service["command"][0])
+        assert command is not None
+        known = {option.envvar for option in command.params} | _NO_OPTION
+        assert set(service["environment"]) <= known, name
