@@ -244,6 +244,18 @@ def running(service: Mapping[str, Any], cluster: Cluster, replace: Mapping[str, 
         assert process.stop(started, 60) == 0, log.last_lines()
 
 
+def probe(service: Mapping[str, Any], port: str, here: int) -> int:
+    """Exit code of the health check of the file, asked at another port."""
+    _, program, *arguments = service["healthcheck"]["test"]
+    assert program == "python"
+    command = [sys.executable, *(argument.replace(f":{port}/", f":{here}/") for argument in arguments)]
+    return subprocess.run(command, timeout=60, check=False, capture_output=True).returncode
+
+
+def test_the_health_check_fails_where_nothing_answers(composed: Services) -> None:
+    assert probe(composed["sink-1"], "9100", free_port()) == 1
+
+
 def test_the_stages_work_with_their_passwords(
     cluster: Cluster, topics: str, composed: Services, tmp_path: Path
 ) -> None:
@@ -266,6 +278,8 @@ def test_the_stages_work_with_their_passwords(
         deadline = time.monotonic() + 90
         while not http_ready(port)() and time.monotonic() < deadline:
             time.sleep(0.2)
+        assert probe(composed["refine-1"], "9100", status) == 0
+        assert probe(composed["gateway"], "5000", port) == 0
         url, token = f"http://127.0.0.1:{port}", cluster.secrets["PROVENTRAIL_TOKEN"]
         assert httpx.get(f"{url}/health").json()["stages"].keys() == {"gateway", "refine-1"}
         assert httpx.post(f"{url}/api/v1/lineage", json=event).status_code == 401
