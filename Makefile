@@ -34,6 +34,7 @@ lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict -p proventrail
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 
 format: env
 	$(BIN)/ruff check --fix .

