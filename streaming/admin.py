@@ -83,8 +83,23 @@ def ensure_topics(kafka: KafkaSettings, specs: Iterable[TopicSpec]) -> list[str]
                 f"topic {name} has {len(there[name].partitions)} partitions, the others are to have "
                 f"{spec.partitions}: give --partitions {len(there[name].partitions)}, or use a new topic"
             )
-    _set_configuration(admin, [spec for spec in wanted.values() if spec.name in there])
-    return [spec.name for spec in missing]
+    _set_configuration(admin, [spec for spec in wanted.values() if spec.name in there and spec.config])
+    names = [spec.name for spec in missing]
+    _await(TopicIds(kafka), names)
+    return names
+
+
+def _await(ids: TopicIds, names: Sequence[str]) -> None:
+    """The controller has made them; brokers learn of it a little later."""
+    deadline = time.monotonic() + 30
+    while names:
+        try:
+            ids(names)
+            return
+        except TopicError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def _set(name: str, value: str) -> ConfigEntry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 
 import pytest
@@ -55,5 +56,8 @@ def test_a_topic_made_again_has_another_id(kafka_settings: KafkaSettings, name: 
     assert str(uuid.UUID(first)) == first
     admin = AdminClient(kafka_settings.client_config())
     admin.delete_topics([name], operation_timeout=20)[name].result()
+    deadline = time.monotonic() + 30
+    while name in admin.list_topics(timeout=10).topics:
+        assert time.monotonic() < deadline
     ensure_topics(kafka_settings, [_spec(name)])
     assert ids([name])[name] != first
