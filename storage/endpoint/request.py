@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
-import gzip
 import hmac
+import re
 import zlib
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
+from proventrail.storage.endpoint.compression import http_encoding
 from proventrail.storage.endpoint.guard import Refused, check_setting
 
 USER = "auditor"
+DEFAULT_DATABASE = "default"
+"""What clients ask for that were told of no database: ours is meant. The engine's holds no tables, but any file."""
 MAX_BODY_BYTES = 8 << 20
 
 # Parameters of the transport, and settings that clients send with every query: taken, and without effect here.
@@ -35,7 +38,8 @@ class Query:
     settings: dict[str, str]
     params: dict[str, str]
     query_id: str
-    compress: bool
+    native_blocks: bool
+    encoding: str
 
 
 class BadRequest(Exception):
@@ -60,24 +64,35 @@ def authenticated(headers: dict[str, str], arguments: dict[str, str], token: str
     elif not user and not password:
         user, password = arguments.get("user", ""), arguments.get("password", "")
     same = hmac.compare_digest(password.encode(), token.encode())
-    return same and user in (USER, "default", "")
+    return same and user in (USER, "")
 
 
 def _inflate(body: bytes, encoding: str) -> bytes:
+    if not encoding:
+        return body
+    if encoding not in ("gzip", "deflate"):
+        raise BadRequest("the body's Content-Encoding is not taken: use gzip")
+    stream = zlib.decompressobj(wbits=31 if encoding == "gzip" else 15)
     try:
-        if encoding == "gzip":
-            body = gzip.decompress(body)
-        elif encoding == "deflate":
-            body = zlib.decompress(body)
-        elif encoding:
-            raise BadRequest(f"Content-Encoding {encoding} is not taken: use gzip")
-    except (OSError, EOFError, zlib.error):
+        body = stream.decompress(body, MAX_BODY_BYTES)
+    except zlib.error:
         raise BadRequest("the body is not what its Content-Encoding says") from None
+    if stream.unconsumed_tail:
+        raise BadRequest(f"the query has more than {MAX_BODY_BYTES} bytes", 413)
+    if not stream.eof:
+        raise BadRequest("the body ends before its Content-Encoding does")
     return body
 
 
+def _plain(text: str) -> str:
+    """Text that goes back in a header. Raises BadRequest for what would break out of it."""
+    if not re.fullmatch(r"[\x20-\x7e]{0,300}", text):
+        raise BadRequest("the query id and the format must be of at most 300 ASCII characters")
+    return text
+
+
 def read_query(query_string: str, headers: dict[str, str], body: bytes, database: str) -> Query:
-    """The query of a request, on `database` unless it names one.
+    """The query of a request, on `database` unless it names another one than `default`.
 
     Raises BadRequest; Refused for a setting that may not be changed.
     """
@@ -102,12 +117,16 @@ def read_query(query_string: str, headers: dict[str, str], body: bytes, database
                 raise
             # Limits and time-outs that clients send on their own: ours stand.
             del settings[name]
+    asked = headers.get("x-clickhouse-database") or arguments.get("database") or DEFAULT_DATABASE
+    native_blocks = arguments.get("compress") == "1"
+    accepted = headers.get("accept-encoding", "")
     return Query(
         text=text,
-        database=headers.get("x-clickhouse-database") or arguments.get("database") or database,
-        fmt=headers.get("x-clickhouse-format") or arguments.get("default_format") or "TabSeparated",
+        database=database if asked == DEFAULT_DATABASE else asked,
+        fmt=_plain(headers.get("x-clickhouse-format") or arguments.get("default_format") or "TabSeparated"),
         settings=settings,
         params={name[6:]: value for name, value in arguments.items() if name.startswith("param_")},
-        query_id=headers.get("x-clickhouse-query-id") or arguments.get("query_id", ""),
-        compress=arguments.get("compress") == "1",
+        query_id=_plain(headers.get("x-clickhouse-query-id") or arguments.get("query_id", "")),
+        native_blocks=native_blocks,
+        encoding="" if native_blocks or arguments.get("enable_http_compression") != "1" else http_encoding(accepted),
     )

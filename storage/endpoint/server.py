@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 import uvicorn
 
+from proventrail.storage.endpoint.compression import encoded, encoder_for
 from proventrail.storage.endpoint.formats import CONTENT_TYPES
 from proventrail.storage.endpoint.guard import Refused
 from proventrail.storage.endpoint.request import MAX_BODY_BYTES, USER, BadRequest, Query, authenticated, read_query
@@ -33,7 +34,7 @@ _QUEUE_SECONDS = 10.0
 _STATUS = {
     **dict.fromkeys((193, 194, 516), 403),
     **dict.fromkeys((36, 43, 44, 47, 53, 62, 115, 117, 130, 386, 395, 396, 456, 457), 400),
-    **dict.fromkeys((46, 60, 81), 404),
+    **dict.fromkeys((46, 60, 73, 81), 404),
     164: 403,
     159: 408,
     _BUSY: 503,
@@ -102,7 +103,7 @@ class Endpoint:
         if path not in ("/", "/query"):
             await _answer(send, 404, b"There is / (queries) and /ping\n")
             return
-        query_string = scope["query_string"].decode()
+        query_string = scope["query_string"].decode("latin-1")
         if not authenticated(headers, dict(parse_qsl(query_string)), self._token):
             text = f"Code: 516. DB::Exception: {USER}: Authentication failed. (AUTHENTICATION_FAILED)\n"
             await _answer(send, 401 if "authorization" in headers else 403, text.encode(), _error_headers(516, headers))
@@ -130,9 +131,8 @@ class Endpoint:
         session = self._sessions.pop()
         pieces: Pieces | None = None
         try:
-            text, fmt = split_format(query.text, query.fmt)
             try:
-                pieces, first = await self._in_thread(_begin, session, query, text, fmt)
+                pieces, first, fmt = await self._in_thread(_begin, session, query)
             except QueryError as error:
                 status = _STATUS.get(error.code, 500)
                 await _answer(send, status, f"{error}\n".encode(), _error_headers(error.code, headers))
@@ -165,6 +165,8 @@ class Endpoint:
             (b"x-clickhouse-server-display-name", b"proventrail"),
             (b"x-clickhouse-summary", b'{"read_rows":"0","read_bytes":"0"}'),
         ]
+        if query.encoding:
+            head.append((b"content-encoding", query.encoding.encode()))
         await send({"type": "http.response.start", "status": 200, "headers": head})
         piece: bytes | None = first
         try:
@@ -173,7 +175,8 @@ class Endpoint:
                 piece = await self._in_thread(next, pieces, None)
         except QueryError as error:
             # The status is out: the text says it, and the response ends broken, as a server's does.
-            await send({"type": "http.response.body", "body": f"\n{error}\n".encode(), "more_body": True})
+            if not query.native_blocks and not query.encoding:
+                await send({"type": "http.response.body", "body": f"\n{error}\n".encode(), "more_body": True})
             log.warning("a query failed after its first rows (code %d)", error.code)
             return
         await send({"type": "http.response.body", "body": b""})
@@ -185,12 +188,14 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-def _begin(session: Session, query: Query, text: str, fmt: str) -> tuple[Pieces, bytes]:
-    """Check the query and start it: its pieces, and the first of them."""
-    session.prepare(query.database, query.settings)
+def _begin(session: Session, query: Query) -> tuple[Pieces, bytes, str]:
+    """Check the query and start it: its pieces as they are sent, the first of them, and their format."""
+    session.enter(query.database)
+    text, fmt = split_format(session.canonical(query.text), query.fmt)
     session.check(text, query.params)
-    pieces = session.run(text, fmt, query.params)
-    return pieces, next(pieces, b"")
+    session.apply(query.settings)
+    pieces = encoded(session.run(text, fmt, query.params), encoder_for(query.native_blocks, query.encoding))
+    return pieces, next(pieces, b""), fmt
 
 
 def _error_headers(code: int, headers: dict[str, str]) -> list[tuple[bytes, bytes]]:

@@ -1,4 +1,8 @@
-"""One connection to the embedded engine, read-only, for one query at a time."""
+"""One connection to the embedded engine, read-only, for one query at a time.
+
+A query goes through `enter` (its database, and nothing left of the query before), `canonical`, `check`, `apply` (its
+settings, which so have no say in the check) and `run`.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,18 @@ import chdb
 
 from proventrail.storage.endpoint.formats import STREAMED
 from proventrail.storage.endpoint.guard import Refused, check
+from proventrail.storage.endpoint.request import MAX_BODY_BYTES
 
-_FORMAT = re.compile(r"\bFORMAT\s+([A-Za-z0-9]+)\s*;?\s*$", re.IGNORECASE)
+# In a query that `formatQuery` wrote, a clause of the whole query begins a line, and no string holds a line end.
+_FORMAT = re.compile(r"^FORMAT (\w+)\n?", re.MULTILINE)
+_OF_FORMAT_QUERY = re.compile(r"\s*: In scope SELECT formatQuery\(.*(?=\. \(\w+\)$)", re.DOTALL)
+_READABLE_ENGINES = ("Atomic", "Replicated")
+_SCHEMAS = ("information_schema", "INFORMATION_SCHEMA", "system")
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
 _ERROR = re.compile(r"Code: \d+\. (?:DB::)?\w*Exception", re.DOTALL)
 
 LIMITS = {
+    "max_query_size": str(4 * MAX_BODY_BYTES),
     "max_execution_time": "300",
     "max_memory_usage": "1000000000",
     "max_bytes_before_external_group_by": "300000000",
@@ -46,9 +57,9 @@ def _refusal(refused: Refused) -> QueryError:
 
 
 def split_format(query: str, default: str) -> tuple[str, str]:
-    """The query without its FORMAT clause, and the format that it asks for."""
+    """A canonical query without its FORMAT clause, and the format that it asks for."""
     match = _FORMAT.search(query)
-    return (query[: match.start()], match.group(1)) if match else (query.rstrip().rstrip(";"), default)
+    return (query[: match.start()] + query[match.end() :], match.group(1)) if match else (query, default)
 
 
 class Session:
@@ -60,6 +71,7 @@ class Session:
             self._connection.query(f"SET {name} = {value}")
         self._connection.query("SET readonly = 2")
         self._changed: set[str] = set()
+        self._databases: dict[str, bool] = {}
 
     def _ask(self, sql: str, fmt: str, params: dict[str, str] | None = None) -> bytes:
         try:
@@ -67,34 +79,56 @@ class Session:
         except RuntimeError as error:
             raise _query_error(error) from None
 
-    def prepare(self, database: str, settings: dict[str, str]) -> None:
-        """Set the query's database and settings, and take back those of the query before."""
+    def enter(self, database: str) -> None:
+        """Use a database, and take back the settings of the query before."""
         for name in self._changed:
             self._ask(f"SET {name} = DEFAULT", "TSV")
-        self._changed = set(settings)
-        self._ask(f"USE `{database.replace('`', '')}`", "TSV")
-        for name, value in settings.items():
-            quoted = value.replace("\\", "\\\\").replace("'", "\\'")
-            self._ask(f"SET {name} = '{quoted}'", "TSV")
+        self._changed = set()
+        rows = self._ask("SELECT name, engine FROM system.databases", "JSONCompactEachRow").splitlines()
+        self._databases = {name: engine in _READABLE_ENGINES or name in _SCHEMAS for name, engine in map(json.loads, rows)}
+        if database in _SCHEMAS or not self._databases.get(database):
+            raise QueryError(
+                "Code: 81. DB::Exception: This database does not exist or cannot be the current one: name its tables in "
+                "full, as system.tables. (UNKNOWN_DATABASE)",
+                81,
+            )
+        self._ask(f"USE `{database}`", "TSV")
+
+    def canonical(self, query: str) -> str:
+        """The one statement of `query` as the engine's parser understands it, written anew: no comments, one quoting."""
+        escaped = query.translate(_ESCAPES)
+        try:
+            return self._ask("SELECT formatQuery({query:String})", "TSVRaw", {"query": escaped}).decode().rstrip("\n")
+        except QueryError as error:
+            raise QueryError(_OF_FORMAT_QUERY.sub("", str(error)), error.code) from None
 
     def check(self, query: str, params: dict[str, str]) -> None:
+        """Raises QueryError for a canonical query that does more than to read the store."""
+
         def explain(sql: str) -> list[str]:
             rows = self._ask(f"EXPLAIN AST {sql}", "JSONCompactEachRow", params).splitlines()
             return [json.loads(row)[0] for row in rows]
 
         try:
-            check(query, explain)
+            check(query, params, self._databases, explain)
         except Refused as refused:
             raise _refusal(refused) from None
+
+    def apply(self, settings: dict[str, str]) -> None:
+        """Set what the request sets, until the next `enter`."""
+        self._changed |= set(settings)
+        for name, value in settings.items():
+            quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+            self._ask(f"SET {name} = '{quoted}'", "TSV")
 
     def _columns(self, query: str, params: dict[str, str]) -> list[tuple[str, str]]:
         rows = self._ask(f"DESCRIBE ({query})", "JSONCompactEachRow", params).splitlines()
         return [(row[0], row[1]) for row in map(json.loads, rows)]
 
     def run(self, query: str, fmt: str, params: dict[str, str]) -> Generator[bytes, None, None]:
-        """The result of a checked query, in pieces. The first one is asked for before anything is known to be right."""
+        """The result of a query that was checked, in pieces. Only the first one tells whether it is right."""
         streamed = STREAMED.get(fmt)
-        is_select = re.match(r"\s*(\(|select\b|with\b)", query, re.IGNORECASE) is not None
+        is_select = query.startswith(("SELECT", "WITH", "("))
         if streamed is None or not is_select:
             self._ask(f"SET max_result_bytes = {_MATERIALISED_BYTES}", "TSV")
             self._changed.add("max_result_bytes")

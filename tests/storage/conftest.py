@@ -1,4 +1,4 @@
-"""A database of its own for each test, and refined events to put into it."""
+"""A database of its own for each test, refined events to put into it, and an endpoint that serves it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from proventrail.schemas import avro
 from proventrail.storage.dialect import Dialect
+from proventrail.storage.endpoint import Endpoint
+from proventrail.storage.engine import Engine
 from proventrail.storage.migrations import migrate
 from proventrail.storage.sink.writer import Chunk
 from proventrail.storage.store import ClientStore
 
 TOPIC_ID = "11111111-2222-4333-8444-555555555555"
+TOKEN = "a-token-for-tests"
 
 
 @pytest.fixture
@@ -24,6 +28,28 @@ def dialect(store: ClientStore) -> Iterator[Dialect]:
     migrate(store, dialect)
     yield dialect
     store.command(f"DROP DATABASE {dialect.database}")
+
+
+@pytest.fixture(scope="module")
+def endpoint(engine: Engine, store: ClientStore) -> Iterator[Endpoint]:
+    """Three sessions; the database of who names none is empty."""
+    database = f"e_{uuid.uuid4().hex[:12]}"
+    store.command(f"CREATE DATABASE {database}")
+    endpoint = Endpoint(engine.connection_string, TOKEN, sessions=3, database=database).start()
+    yield endpoint
+    endpoint.stop()
+    store.command(f"DROP DATABASE {database}")
+
+
+@pytest.fixture
+def client(endpoint: Endpoint, dialect: Dialect) -> Iterator[httpx.Client]:
+    base = f"http://127.0.0.1:{endpoint.port}"
+    with httpx.Client(base_url=base, headers={"X-ClickHouse-Database": dialect.database}, timeout=60) as client:
+        yield client
+
+
+def ask(client: httpx.Client, query: str, **params: str) -> httpx.Response:
+    return client.post("/", content=query, params=params, auth=("auditor", TOKEN))
 
 
 def dataset(name: str, **fields: Any) -> dict[str, Any]:
