@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 STATEMENTS = frozenset(
-    "SelectWithUnionQuery SelectIntersectExceptQuery SelectQuery DescribeQuery Explain ShowTables ShowColumns ShowIndexes "
-    "ShowFunctions ShowEngineQuery ShowSetting ShowCreateTableQuery ShowCreateViewQuery ShowCreateDatabaseQuery "
-    "ExistsTableQuery ExistsViewQuery ExistsDatabaseQuery".split()
+    "SelectWithUnionQuery SelectIntersectExceptQuery SelectQuery DescribeQuery Explain ShowTables ShowColumns "
+    "ShowIndexes ShowFunctions ShowEngineQuery ShowSetting ShowCreateTableQuery ShowCreateViewQuery "
+    "ShowCreateDatabaseQuery ExistsTableQuery ExistsViewQuery ExistsDatabaseQuery".split()
 )
 """First nodes of `EXPLAIN AST`."""
 
@@ -15,14 +15,16 @@ EXPLANATIONS = frozenset(
     ("EXPLAIN", "EXPLAIN AST", "EXPLAIN SYNTAX", "EXPLAIN QUERY TREE", "EXPLAIN PIPELINE", "EXPLAIN ESTIMATE")
 )
 
-SHOWN = frozenset("TABLES FULL DATABASES COLUMNS EXTENDED INDEXES FUNCTIONS ENGINES SETTING SETTINGS CHANGED CREATE".split())
+SHOWN = frozenset(
+    "TABLES FULL DATABASES COLUMNS EXTENDED INDEXES FUNCTIONS ENGINES SETTING SETTINGS CHANGED CREATE".split()
+)
 """The word after SHOW, as the engine writes it. Others name queries, users, caches and clusters."""
 
 TABLE_FUNCTIONS = frozenset(
     "numbers numbers_mt zeros zeros_mt generate_series generateseries generaterandom values view null primes format "
     "sqlstandardvalues".split()
 )
-"""Table functions that reach nothing outside the store, in small letters. `merge` would reach any database by a pattern."""
+"""Table functions that reach nothing outside the store, in small letters. (`merge` takes a pattern for the database.)"""
 
 FUNCTIONS_REFUSED = re.compile(
     r"file|filesystem\w+|url|dict\w+|joinGet\w*|hasColumnInTable|region\w+|catboost\w*|ai[A-Z]\w*|eval|executable\w*|"
@@ -31,11 +33,11 @@ FUNCTIONS_REFUSED = re.compile(
     r"reverseDNSQuery|chdb",
     re.IGNORECASE,
 )
-"""Functions that read files, dictionaries, other tables by a string, the network or the server, or only hold a session."""
+"""Functions that read files, dictionaries, tables named by a string, the network or the server, or hold a session."""
 
 SYSTEM_TABLES = frozenset(
-    "one numbers numbers_mt zeros zeros_mt primes databases tables columns parts functions table_functions table_engines "
-    "data_type_families data_skipping_indices data_skipping_index_types database_engines projections settings "
+    "one numbers numbers_mt zeros zeros_mt primes databases tables columns parts functions table_functions "
+    "table_engines data_type_families data_skipping_indices data_skipping_index_types database_engines projections settings "
     "merge_tree_settings formats codecs time_zones collations keywords licenses contributors documentation "
     "aggregate_function_combinators".split()
 )
@@ -47,10 +49,12 @@ WITH_PATHS = frozenset(("system.databases", "system.tables", "system.parts"))
 PATHS = frozenset(("path", "data_path", "data_paths", "metadata_path"))
 
 SETTINGS = re.compile(
-    r"(?!format_(schema|template|avro_schema_registry)|output_format_(schema|avro_confluent)|input_format_record_errors)"
+    r"(?!format_(schema|template|avro_schema_registry)|output_format_(schema|avro_confluent)|"
+    r"input_format_record_errors)"
     r"(output_format_\w+|input_format_\w+|format_\w+|date_time_\w+|session_timezone|join_\w+|transform_null_in|"
     r"max_threads|max_block_size|max_result_rows|result_overflow_mode|extremes|final|"
-    r"allow_experimental_(analyzer|correlated_subqueries|\w+_types?|window_functions|hash_functions)|enable_analyzer|use_client_time_zone|"
+    r"allow_experimental_(analyzer|correlated_subqueries|\w+_types?|window_functions|hash_functions)|"
+    r"enable_analyzer|use_client_time_zone|"
     r"aggregate_functions_null_for_empty|any_join_distinct_right_table_keys|prefer_column_name_to_alias|"
     r"union_default_mode|group_by_use_nulls|cast_\w+|asterisk_include_\w+|count_distinct_implementation|optimize_\w+)"
 )

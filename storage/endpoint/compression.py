@@ -30,7 +30,7 @@ class Encoder(Protocol):
 
 
 def _block(data: bytes) -> bytes:
-    packed = lz4.block.compress(data, store_size=False)
+    packed: bytes = lz4.block.compress(data, store_size=False)
     block = _HEAD.pack(_LZ4, _HEAD.size + len(packed), len(data)) + packed
     high, low = divmod(CityHash128(block), 1 << 64)
     return _CHECKSUM.pack(high, low) + block
@@ -79,7 +79,7 @@ _ENCODINGS: dict[str, type[Gzip] | type[Lz4Frames]] = {"lz4": Lz4Frames, "gzip":
 
 
 def http_encoding(accepted: str) -> str:
-    """The first encoding of an Accept-Encoding header that is spoken here, or ''. `q` is not weighed, but 0 is heard."""
+    """The first encoding of an Accept-Encoding header that is spoken here, or ''. `q` is not weighed, but for 0."""
     for part in accepted.lower().split(","):
         name, _, quality = part.partition(";")
         if name.strip() in _ENCODINGS and quality.replace(" ", "") not in ("q=0", "q=0.0"):
@@ -88,7 +88,7 @@ def http_encoding(accepted: str) -> str:
 
 
 def encoder_for(blocks: bool, encoding: str) -> Encoder | None:
-    """The encoder of a response: ClickHouse's blocks go before an HTTP encoding, as in its server."""
+    """The encoder of a response, if any. ClickHouse's blocks go before an HTTP encoding, as in its server."""
     if blocks:
         return NativeBlocks()
     return _ENCODINGS[encoding]() if encoding else None

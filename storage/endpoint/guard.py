@@ -96,7 +96,7 @@ def _node(line: str) -> Node:
 
 
 def check(query: str, params: dict[str, str], databases: dict[str, bool], explain: Explain) -> None:
-    """Raises Refused unless `query`, as `formatQuery` wrote it, only reads the store; the error of `explain` if it can't.
+    """Raises Refused unless `query`, as `formatQuery` wrote it, only reads the store; what `explain` raises.
 
     `databases` are all there are, and whether an auditor may read them; the session must be in one that may be read.
     """

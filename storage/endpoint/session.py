@@ -19,7 +19,7 @@ from proventrail.storage.endpoint.request import MAX_BODY_BYTES
 
 # In a query that `formatQuery` wrote, a clause of the whole query begins a line, and no string holds a line end.
 _FORMAT = re.compile(r"^FORMAT (\w+)\n?", re.MULTILINE)
-_OF_FORMAT_QUERY = re.compile(r"\s*: In scope SELECT formatQuery\(.*(?=\. \(\w+\)$)", re.DOTALL)
+_OF_FORMAT_QUERY = re.compile(r"\.?\s*: In scope SELECT formatQuery\(.*(?=\. \(\w+\)$)", re.DOTALL)
 _READABLE_ENGINES = ("Atomic", "Replicated")
 _SCHEMAS = ("information_schema", "INFORMATION_SCHEMA", "system")
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
@@ -85,17 +85,19 @@ class Session:
             self._ask(f"SET {name} = DEFAULT", "TSV")
         self._changed = set()
         rows = self._ask("SELECT name, engine FROM system.databases", "JSONCompactEachRow").splitlines()
-        self._databases = {name: engine in _READABLE_ENGINES or name in _SCHEMAS for name, engine in map(json.loads, rows)}
+        self._databases = {
+            name: engine in _READABLE_ENGINES or name in _SCHEMAS for name, engine in map(json.loads, rows)
+        }
         if database in _SCHEMAS or not self._databases.get(database):
             raise QueryError(
-                "Code: 81. DB::Exception: This database does not exist or cannot be the current one: name its tables in "
-                "full, as system.tables. (UNKNOWN_DATABASE)",
+                "Code: 81. DB::Exception: This database does not exist or cannot be the current one: name its tables "
+                "in full, as system.tables. (UNKNOWN_DATABASE)",
                 81,
             )
         self._ask(f"USE `{database}`", "TSV")
 
     def canonical(self, query: str) -> str:
-        """The one statement of `query` as the engine's parser understands it, written anew: no comments, one quoting."""
+        """The one statement of `query` as the engine understands it, written anew: no comments, one way to quote."""
         escaped = query.translate(_ESCAPES)
         try:
             return self._ask("SELECT formatQuery({query:String})", "TSVRaw", {"query": escaped}).decode().rstrip("\n")

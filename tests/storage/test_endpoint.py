@@ -16,6 +16,7 @@ from proventrail.storage.engine import Engine, EngineError
 from proventrail.storage.store import ClientStore
 from tests.storage.conftest import TOKEN, ask
 
+
 def test_ping_needs_no_token(client: httpx.Client) -> None:
     assert client.get("/ping").text == "Ok.\n"
 

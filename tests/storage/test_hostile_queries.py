@@ -32,7 +32,8 @@ WRITES = [
     "CREATE TEMPORARY TABLE x (a Int32)",
     "CREATE VIEW x AS SELECT 1",
     "CREATE FUNCTION f AS (a) -> file(a)",
-    "CREATE DICTIONARY d (a UInt64, b String) PRIMARY KEY a SOURCE(FILE(path '{folder}/secret.csv' format 'CSV')) LAYOUT(FLAT())",
+    "CREATE DICTIONARY d (a UInt64, b String) PRIMARY KEY a SOURCE(FILE(path '{folder}/secret.csv' format 'CSV')) "
+    "LAYOUT(FLAT())",
     "CREATE NAMED COLLECTION c AS a = 'b'",
     "CREATE USER u",
     "ALTER TABLE events DELETE WHERE 1",
@@ -85,7 +86,7 @@ FILES = [
     "EXPLAIN SELECT 1 INTO OUTFILE '{folder}/out'",
     "SELECT * FROM file('{folder}/secret.csv', 'LineAsString')",
     "SELECT * FROM `file`('{folder}/secret.csv', 'LineAsString')",
-    'SELECT * FROM "file"(\'{folder}/secret.csv\', \'LineAsString\')',
+    "SELECT * FROM \"file\"('{folder}/secret.csv', 'LineAsString')",
     "SELECT * FROM FILE('{folder}/secret.csv', 'LineAsString')",
     "SELECT file('{folder}/secret.csv')",
     "SELECT arrayMap(f -> file(f), ['{folder}/secret.csv'])",
@@ -98,7 +99,8 @@ FILES = [
     "SELECT * FROM x",
     "SELECT * FROM view(SELECT * FROM file('{folder}/secret.csv', 'LineAsString'))",
     "SELECT * FROM (EXPLAIN SELECT * FROM file('{folder}/secret.csv', 'LineAsString'))",
-    "SELECT * FROM viewIfPermitted(SELECT line FROM file('{folder}/secret.csv', 'LineAsString') ELSE null('line String'))",
+    "SELECT * FROM viewIfPermitted(SELECT line FROM file('{folder}/secret.csv', 'LineAsString') "
+    "ELSE null('line String'))",
     "SELECT * FROM loop(file('{folder}/secret.csv', 'LineAsString')) LIMIT 2",
     "SELECT 1 UNION ALL SELECT count() FROM file('{folder}/secret.csv', 'LineAsString')",
     "SELECT 1 EXCEPT SELECT count() FROM file('{folder}/secret.csv', 'LineAsString')",
@@ -164,7 +166,8 @@ OTHER_SERVERS = [
     "SELECT aiGenerate('a', 'b')",
     "SELECT AIGenerate('a', 'b')",
     "SELECT hasColumnInTable('127.0.0.1:9', 'default', '', 'system', 'one', 'dummy')",
-    "SELECT * FROM format(AvroConfluent, 'a Int32', 'x') SETTINGS format_avro_schema_registry_url = 'http://127.0.0.1:1'",
+    "SELECT * FROM format(AvroConfluent, 'a Int32', 'x') "
+    "SETTINGS format_avro_schema_registry_url = 'http://127.0.0.1:1'",
 ]
 
 PROGRAMS_AND_DICTIONARIES = [
@@ -299,20 +302,23 @@ def assert_refused(answer: httpx.Response) -> None:
     assert answer.status_code in (400, 403, 404, 500), answer.text
     assert answer.headers["x-clickhouse-exception-code"] in OURS | THE_ENGINES, answer.text
     assert SECRET not in answer.text
-    if answer.headers["x-clickhouse-exception-code"] not in OURS: print("NOTOURS", answer.text[:150])
 
 
 @pytest.mark.parametrize("query", [query for group in GROUPS for query in group])
 def test_what_reaches_further_is_refused(client: httpx.Client, folder: Path, query: str) -> None:
-    assert_refused(ask(client, query.format(folder=folder)))
+    answer = ask(client, query.format(folder=folder))
+    assert_refused(answer)
+    assert answer.headers["x-clickhouse-exception-code"] in OURS or "Syntax error" in answer.text
     assert ask(client, "EXISTS TABLE events").text == "1\n"
 
 
-@pytest.mark.parametrize("query", ["SELECT 1 FROM {t:Identifier}", "SELECT 1 IN {t:Identifier}", "DESCRIBE {t:Identifier}"])
-@pytest.mark.parametrize("name", ["default.secretfile", "system.processes", "system.tables\n", "x` FROM system.processes"])
-def test_a_table_named_by_a_parameter_is_checked_too(
-    client: httpx.Client, folder: Path, query: str, name: str
-) -> None:
+@pytest.mark.parametrize(
+    "query", ["SELECT 1 FROM {t:Identifier}", "SELECT 1 IN {t:Identifier}", "DESCRIBE {t:Identifier}"]
+)
+@pytest.mark.parametrize(
+    "name", ["default.secretfile", "system.processes", "system.tables\n", "x` FROM system.processes"]
+)
+def test_a_table_named_by_a_parameter_is_checked_too(client: httpx.Client, folder: Path, query: str, name: str) -> None:
     assert_refused(ask(client, query, param_t=name))
 
 
