@@ -24,7 +24,7 @@ TABLE_FUNCTIONS = frozenset(
     "numbers numbers_mt zeros zeros_mt generate_series generateseries generaterandom values view null primes format "
     "sqlstandardvalues".split()
 )
-"""Table functions that reach nothing outside the store, in small letters. (`merge` takes a pattern for the database.)"""
+"""Table functions that reach nothing outside the store, in small letters. `merge` takes patterns of names."""
 
 FUNCTIONS_REFUSED = re.compile(
     r"file|filesystem\w+|url|dict\w+|joinGet\w*|hasColumnInTable|region\w+|catboost\w*|ai[A-Z]\w*|eval|executable\w*|"
@@ -33,12 +33,12 @@ FUNCTIONS_REFUSED = re.compile(
     r"reverseDNSQuery|chdb",
     re.IGNORECASE,
 )
-"""Functions that read files, dictionaries, tables named by a string, the network or the server, or hold a session."""
+"""Functions that read files, dictionaries, tables named by a string, the network, the server, or hold a session."""
 
 SYSTEM_TABLES = frozenset(
     "one numbers numbers_mt zeros zeros_mt primes databases tables columns parts functions table_functions "
-    "table_engines data_type_families data_skipping_indices data_skipping_index_types database_engines projections settings "
-    "merge_tree_settings formats codecs time_zones collations keywords licenses contributors documentation "
+    "table_engines data_type_families data_skipping_indices data_skipping_index_types database_engines projections "
+    "settings merge_tree_settings formats codecs time_zones collations keywords licenses contributors documentation "
     "aggregate_function_combinators".split()
 )
 """Tables of `system` that tell what there is. The others tell of files, servers, users and other people's queries."""

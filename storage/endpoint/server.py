@@ -57,6 +57,7 @@ class Endpoint:
         self._token = token
         self._database = database
         self._sessions = [Session(connection_string) for _ in range(sessions)]
+        self._timezone = self._sessions[0].timezone
         self._turns = asyncio.Semaphore(sessions)
         self._threads = ThreadPoolExecutor(sessions, "endpoint-query")
         config = uvicorn.Config(
@@ -161,7 +162,7 @@ class Endpoint:
             (b"content-type", content_type.encode()),
             (b"x-clickhouse-query-id", (query.query_id or str(uuid.uuid4())).encode()),
             (b"x-clickhouse-format", fmt.encode()),
-            (b"x-clickhouse-timezone", b"UTC"),
+            (b"x-clickhouse-timezone", query.settings.get("session_timezone", self._timezone).encode()),
             (b"x-clickhouse-server-display-name", b"proventrail"),
             (b"x-clickhouse-summary", b'{"read_rows":"0","read_bytes":"0"}'),
         ]

@@ -26,6 +26,8 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "
 _ERROR = re.compile(r"Code: \d+\. (?:DB::)?\w*Exception", re.DOTALL)
 
 LIMITS = {
+    # A block is a piece of the response, and some of them are held at once: a quarter of the engine's own size.
+    "max_block_size": "16384",
     "max_query_size": str(4 * MAX_BODY_BYTES),
     "max_execution_time": "300",
     "max_memory_usage": "1000000000",
@@ -70,6 +72,7 @@ class Session:
         for name, value in LIMITS.items():
             self._connection.query(f"SET {name} = {value}")
         self._connection.query("SET readonly = 2")
+        self.timezone = self._ask("SELECT timezone()", "TSVRaw").decode().strip()
         self._changed: set[str] = set()
         self._databases: dict[str, bool] = {}
 

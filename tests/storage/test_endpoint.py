@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import struct
 import threading
 
 import clickhouse_connect
 import httpx
+import lz4.block
+import lz4.frame
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
@@ -31,6 +34,7 @@ def test_ping_needs_no_token(client: httpx.Client) -> None:
         ({"X-ClickHouse-User": "auditor", "X-ClickHouse-Key": TOKEN}, {}, 200),
         ({"X-ClickHouse-User": "auditor", "X-ClickHouse-Key": "wrong"}, {}, 403),
         ({"X-ClickHouse-User": "root", "X-ClickHouse-Key": TOKEN}, {}, 403),
+        ({"X-ClickHouse-User": "default", "X-ClickHouse-Key": TOKEN}, {}, 403),
         ({}, {"user": "auditor", "password": TOKEN}, 200),
         ({}, {"user": "auditor", "password": ""}, 403),
     ],
@@ -53,6 +57,10 @@ def test_only_the_token_opens(
         ("SELECT 1 AS n FORMAT JSONEachRow", '{"n":1}\n'),
         ("SELECT 1 AS n, 'x' AS s FORMAT TabSeparatedWithNamesAndTypes;", "n\ts\nUInt8\tString\n1\tx\n"),
         ("SELECT 1 AS n FORMAT CSVWithNames", '"n"\n1\n'),
+        ("SELECT 1 AS n FORMAT CSVWithNames -- so that", '"n"\n1\n'),
+        ("SELECT 1 AS n FORMAT JSONEachRow SETTINGS max_threads = 1", '{"n":1}\n'),
+        ("SELECT 1 AS n -- FORMAT CSV", "1\n"),
+        ("1 + 1", "2\n"),
         ("WITH 2 AS x SELECT x SETTINGS max_threads = 1", "2\n"),
         ("SELECT sum(number) FROM numbers(10)", "45\n"),
         ("EXISTS TABLE events", "1\n"),
@@ -105,6 +113,61 @@ def test_a_query_in_pieces_and_zipped(client: httpx.Client) -> None:
     assert client.post("/", content=gzip.compress(b"SELECT 7"), headers=zipped, auth=auth).text == "7\n"
     assert client.post("/", content=b"not gzip", headers=zipped, auth=auth).status_code == 400
     assert ask(client, "SELECT {a:String} || {b:UInt8}", param_a="it's ", param_b="5").text == "it\\'s 5\n"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "accept"), [("gzip", "br;q=1.0, gzip"), ("lz4", "lz4"), (None, "gzip;q=0"), (None, "zstd"), (None, "")]
+)
+def test_a_response_is_encoded_if_it_may_be(client: httpx.Client, encoding: str | None, accept: str) -> None:
+    headers = {"Accept-Encoding": accept}
+    for params, expected in (({"enable_http_compression": "1"}, encoding), ({}, None)):
+        params["query"] = "SELECT number FROM numbers(100000)"
+        with client.stream("GET", "/", params=params, headers=headers, auth=("auditor", TOKEN)) as answer:
+            assert answer.headers.get("content-encoding") == expected
+            data = b"".join(answer.iter_raw())
+        plain = {"gzip": gzip.decompress, "lz4": lz4.frame.decompress}.get(expected or "", bytes)(data)
+        assert plain == b"".join(b"%d\n" % n for n in range(100_000))
+
+
+def test_clickhouses_own_compressed_blocks(client: httpx.Client) -> None:
+    """Their checksums are verified by the JDBC driver (tests/interop)."""
+    query = "SELECT repeat('xyz', 1000000)"
+    data = ask(client, query, compress="1", enable_http_compression="1").content
+    plain = b""
+    while data:
+        method, size, plain_size = struct.unpack_from("<BII", data, 16)
+        assert method == 0x82
+        plain += lz4.block.decompress(data[25 : 16 + size], plain_size)
+        data = data[16 + size :]
+    assert plain == b"xyz" * 1_000_000 + b"\n"
+    assert ask(client, "SELEC 1", compress="1").text.startswith("Code: 62. ")
+
+
+def test_a_body_that_would_fill_the_memory_is_not_unzipped(client: httpx.Client) -> None:
+    bomb = gzip.compress(b"SELECT 1 " + b" " * (64 << 20))
+    answer = client.post("/", content=bomb, headers={"Content-Encoding": "gzip"}, auth=("auditor", TOKEN))
+    assert answer.status_code == 413
+    cut = gzip.compress(b"SELECT 1")[:-4]
+    answer = client.post("/", content=cut, headers={"Content-Encoding": "gzip"}, auth=("auditor", TOKEN))
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("name", ["query_id", "default_format"])
+def test_what_goes_back_in_a_header_cannot_break_out_of_it(client: httpx.Client, name: str) -> None:
+    answer = ask(client, "SELECT 1", **{name: "TSV\r\nX-Injected: 1"})
+    assert answer.status_code == 400
+    assert "x-injected" not in answer.headers
+
+
+def test_a_session_keeps_nothing_of_the_query_before(client: httpx.Client) -> None:
+    for _ in range(4):
+        answer = ask(client, "SELECT toDateTime(0), timezone()", session_timezone="Asia/Tokyo")
+        assert answer.text == "1970-01-01 09:00:00\tAsia/Tokyo\n"
+        assert answer.headers["x-clickhouse-timezone"] == "Asia/Tokyo"
+    answers = [ask(client, "SELECT timezone()") for _ in range(4)]
+    assert (
+        {answer.text.strip() for answer in answers} == {answers[0].headers["x-clickhouse-timezone"]} != {"Asia/Tokyo"}
+    )
 
 
 def test_a_failure_after_the_first_rows_breaks_the_response(client: httpx.Client) -> None:
