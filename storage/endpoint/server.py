@@ -113,7 +113,8 @@ class Endpoint:
             body = await _body(receive) if method == "POST" else b""
             query = read_query(query_string, headers, body, self._database)
         except BadRequest as error:
-            await _answer(send, error.status, f"Code: {error.code}. DB::Exception: {error}\n".encode())
+            text = f"Code: {error.code}. DB::Exception: {error}\n"
+            await _answer(send, error.status, text.encode(), _error_headers(error.code, headers))
             return
         except Refused as error:
             text = f"Code: {error.code}. DB::Exception: {error}. (UNKNOWN_SETTING)\n"

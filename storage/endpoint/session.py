@@ -25,6 +25,10 @@ _SCHEMAS = ("information_schema", "INFORMATION_SCHEMA", "system")
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
 _ERROR = re.compile(r"Code: \d+\. (?:DB::)?\w*Exception", re.DOTALL)
 
+_REPEATED = re.compile(r"^(Code: \d+\. DB::Exception: )\1+")
+# What comes after the rows and is left out of a stream. The word in a string does no harm.
+_AFTER_THE_ROWS = re.compile(r"\bWITH TOTALS\b|\bextremes\b")
+
 LIMITS = {
     # A block is a piece of the response, and some of them are held at once: a quarter of the engine's own size.
     "max_block_size": "16384",
@@ -48,7 +52,11 @@ class QueryError(Exception):
 def _query_error(error: BaseException) -> QueryError:
     text = str(error)
     found = _ERROR.search(text)
-    text = text[found.start() :] if found else f"Code: 1001. DB::Exception: {type(error).__name__}. (STD_EXCEPTION)"
+    text = (
+        _REPEATED.sub(r"\1", text[found.start() :])
+        if found
+        else f"Code: 1001. DB::Exception: {type(error).__name__}. (STD_EXCEPTION)"
+    )
     code = re.match(r"Code: (\d+)", text)
     return QueryError(text.strip(), int(code.group(1)) if code else 1001)
 
@@ -134,7 +142,8 @@ class Session:
         """The result of a query that was checked, in pieces. Only the first one tells whether it is right."""
         streamed = STREAMED.get(fmt)
         is_select = query.startswith(("SELECT", "WITH", "("))
-        if streamed is None or not is_select:
+        has_more = _AFTER_THE_ROWS.search(query) is not None or "extremes" in self._changed
+        if streamed is None or not is_select or has_more:
             self._ask(f"SET max_result_bytes = {_MATERIALISED_BYTES}", "TSV")
             self._changed.add("max_result_bytes")
             yield self._ask(query, fmt, params)

@@ -61,6 +61,8 @@ def test_only_the_token_opens(
         ("SELECT 1 AS n FORMAT JSONEachRow SETTINGS max_threads = 1", '{"n":1}\n'),
         ("SELECT 1 AS n -- FORMAT CSV", "1\n"),
         ("1 + 1", "2\n"),
+        ("SELECT number % 2 AS k, count() FROM numbers(5) GROUP BY k WITH TOTALS ORDER BY k", "0\t3\n1\t2\n\n0\t5\n"),
+        ("SELECT number FROM numbers(3) SETTINGS extremes = 1", "0\n1\n2\n\n0\n2\n"),
         ("WITH 2 AS x SELECT x SETTINGS max_threads = 1", "2\n"),
         ("SELECT sum(number) FROM numbers(10)", "45\n"),
         ("EXISTS TABLE events", "1\n"),
@@ -95,15 +97,16 @@ def test_the_engine_itself_refuses_writes_of_a_session(endpoint: Endpoint) -> No
         ("SELECT * FROM no_such_table", 404, 60),
         ("SELECT no_such_column FROM events", 404, 47),
         ("SELECT throwIf(1)", 400, 395),
-        ("", 400, None),
+        ("", 400, 62),
+        ("SELECT 1 FORMAT Nope", 404, 73),
     ],
 )
-def test_errors_have_the_servers_codes(client: httpx.Client, query: str, status: int, code: int | None) -> None:
+def test_errors_have_the_servers_codes(client: httpx.Client, query: str, status: int, code: int) -> None:
     answer = ask(client, query)
     assert answer.status_code == status or code == 47
-    if code is not None:
-        assert answer.headers["x-clickhouse-exception-code"] == str(code)
-        assert answer.text.startswith(f"Code: {code}. DB::Exception: ")
+    assert answer.headers["x-clickhouse-exception-code"] == str(code)
+    assert answer.text.startswith(f"Code: {code}. DB::Exception: ")
+    assert answer.text.count("DB::Exception") == 1
 
 
 def test_a_query_in_pieces_and_zipped(client: httpx.Client) -> None:
