@@ -49,7 +49,7 @@ WITH_PATHS = frozenset(("system.databases", "system.tables", "system.parts"))
 PATHS = frozenset(("path", "data_path", "data_paths", "metadata_path"))
 
 SETTINGS = re.compile(
-    r"(?!format_(schema|template|avro_schema_registry)|output_format_(schema|avro_confluent)|"
+    r"(?!format_(schema|template|avro_schema_registry|display_secrets)|output_format_(schema|avro_confluent)|"
     r"input_format_record_errors)"
     r"(output_format_\w+|input_format_\w+|format_\w+|date_time_\w+|session_timezone|join_\w+|transform_null_in|"
     r"max_threads|max_block_size|max_result_rows|result_overflow_mode|extremes|final|"
@@ -58,4 +58,4 @@ SETTINGS = re.compile(
     r"aggregate_functions_null_for_empty|any_join_distinct_right_table_keys|prefer_column_name_to_alias|"
     r"union_default_mode|group_by_use_nulls|cast_\w+|asterisk_include_\w+|count_distinct_implementation|optimize_\w+)"
 )
-"""Settings that change how a result looks or is computed, not what may be reached. Those left out first name files."""
+"""Settings that change how a result looks or is computed. Those left out first name files or servers, or show secrets."""

@@ -15,6 +15,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from proventrail.storage.dialect import Dialect
 from proventrail.storage.endpoint import Endpoint
+from proventrail.storage.endpoint.compression import NativeBlocks
 from proventrail.storage.engine import Engine, EngineError
 from proventrail.storage.store import ClientStore
 from tests.storage.conftest import TOKEN, ask
@@ -133,7 +134,9 @@ def test_a_response_is_encoded_if_it_may_be(client: httpx.Client, encoding: str 
 
 
 def test_clickhouses_own_compressed_blocks(client: httpx.Client) -> None:
-    """Their checksums are verified by the JDBC driver (tests/interop)."""
+    """The JDBC driver verifies such checksums (tests/interop)."""
+    block = "aae188d5ccfd2a4dc81e026dfd1d9ee5820d0000000300000030616263"
+    assert NativeBlocks().encode(b"abc").hex() == block
     query = "SELECT repeat('xyz', 1000000)"
     data = ask(client, query, compress="1", enable_http_compression="1").content
     plain = b""
@@ -155,7 +158,7 @@ def test_a_body_that_would_fill_the_memory_is_not_unzipped(client: httpx.Client)
     assert answer.status_code == 400
 
 
-@pytest.mark.parametrize("name", ["query_id", "default_format"])
+@pytest.mark.parametrize("name", ["query_id", "default_format", "session_timezone"])
 def test_what_goes_back_in_a_header_cannot_break_out_of_it(client: httpx.Client, name: str) -> None:
     answer = ask(client, "SELECT 1", **{name: "TSV\r\nX-Injected: 1"})
     assert answer.status_code == 400
