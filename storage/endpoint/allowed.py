@@ -58,4 +58,4 @@ SETTINGS = re.compile(
     r"aggregate_functions_null_for_empty|any_join_distinct_right_table_keys|prefer_column_name_to_alias|"
     r"union_default_mode|group_by_use_nulls|cast_\w+|asterisk_include_\w+|count_distinct_implementation|optimize_\w+)"
 )
-"""Settings that change how a result looks or is computed. Those left out first name files or servers, or show secrets."""
+"""Settings of how a result looks or is computed. Those left out first name files or servers or show secrets."""

@@ -117,14 +117,15 @@ def curl(endpoint: Endpoint) -> Callable[..., subprocess.CompletedProcess[str]]:
         pytest.skip("needs curl")
     url = f"http://127.0.0.1:{endpoint.port}/"
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = ["curl", "--silent", "--show-error", "--fail-with-body", url, *arguments]
+    def run(*arguments: str, query_string: str = "") -> subprocess.CompletedProcess[str]:
+        command = ["curl", "--silent", "--show-error", "--fail-with-body", url + query_string, *arguments]
         return subprocess.run(command, text=True, capture_output=True, timeout=120, check=False)
 
     return run
 
 
 Curl = Callable[..., subprocess.CompletedProcess[str]]
+ZIPPED = "?enable_http_compression=1"
 IDENTITIES = [
     ["--user", f"auditor:{TOKEN}"],
     ["--header", f"Authorization: Bearer {TOKEN}"],
@@ -150,15 +151,16 @@ def test_curl_is_told_of_an_error_by_its_exit_code(curl: Curl) -> None:
 
 
 def test_curl_takes_a_zipped_million_rows(curl: Curl) -> None:
-    url_parameters = ["--url-query", "enable_http_compression=1", "--compressed"]
-    found = curl(*IDENTITIES[0], *url_parameters, "--data-binary", "SELECT number FROM numbers(1000000)")
+    arguments = [*IDENTITIES[0], "--compressed", "--data-binary", "SELECT number FROM numbers(1000000)"]
+    found = curl(*arguments, query_string=ZIPPED)
     assert found.stdout == "".join(f"{n}\n" for n in range(1_000_000))
 
 
 def test_curl_is_told_of_an_error_in_mid_stream(curl: Curl) -> None:
     query = "SELECT throwIf(number = 3000000) FROM numbers(4000000)"
-    for compression in ([], ["--url-query", "enable_http_compression=1", "--compressed"]):
-        assert curl(*IDENTITIES[0], *compression, "--data-binary", query).returncode != 0
+    for query_string in ("", ZIPPED):
+        arguments = [*IDENTITIES[0], "--compressed", "--data-binary", query]
+        assert curl(*arguments, query_string=query_string).returncode != 0
 
 
 # -- JDBC --------------------------------------------------------------------------------------------------------------
