@@ -15,6 +15,7 @@ from proventrail.cli.dead_letters import dead_letters
 from proventrail.cli.demo import demo
 from proventrail.cli.errors import UNAVAILABLE
 from proventrail.cli.ingest import ingest
+from proventrail.cli.schemas import schemas
 from proventrail.cli.stages import gateway, migrate, refine, sink, topics
 from proventrail.cli.status import status
 from proventrail.cli.up import up
@@ -22,6 +23,7 @@ from proventrail.cli.verify import verify_delivery
 from proventrail.embedded.errors import EmbeddedError
 from proventrail.gateway.auth import TokenError
 from proventrail.gateway.server import GatewayError
+from proventrail.schemas.registry import RegistryError
 from proventrail.storage.engine import EngineError
 from proventrail.storage.errors import describe
 from proventrail.storage.migrations import MigrationError
@@ -39,6 +41,7 @@ _PLAIN = (
     MigrationError,
     ProgressError,
     RefineError,
+    RegistryError,
     SinkError,
     TokenError,
     TopicError,
@@ -64,6 +67,7 @@ for _command in (
     catalog,
     verify_delivery,
     topics,
+    schemas,
     migrate,
     refine,
     sink,

@@ -8,11 +8,14 @@ import click
 
 from proventrail.cli.options import Target, with_target
 from proventrail.cli.output import format_option, show
+from proventrail.schemas.avro import SINGLE_OBJECT
+from proventrail.schemas.topics import CATALOG
 from proventrail.stream_processors.catalog import Catalog, CatalogFollower, differences, read_files, write_changes
 
 
 def _catalog(target: Target) -> Catalog:
-    follower = CatalogFollower(target.kafka()).load()
+    registry = target.registry()
+    follower = CatalogFollower(target.kafka(), resolver=registry.resolve if registry else None).load()
     follower.close()
     return follower.catalog
 
@@ -33,7 +36,9 @@ def apply_(target: Target, paths: tuple[Path, ...], dry_run: bool, prune: bool) 
     for (namespace, name), record in sorted(changes.items()):
         click.echo(f"{'set' if record else 'remove'} {namespace} {name}")
     if not dry_run:
-        write_changes(target.kafka(), changes)
+        registry = target.registry()
+        framing = registry.framing({CATALOG: "catalog_entry"}) if registry else SINGLE_OBJECT
+        write_changes(target.kafka(), changes, framing=framing)
     click.echo(f"{len(changes)} changes{' (dry run)' if dry_run else ''}")
 
 

@@ -14,7 +14,8 @@ from pydantic import SecretStr, ValidationError
 
 from proventrail.cli.errors import USAGE, CommandError
 from proventrail.embedded.run_file import running_instance
-from proventrail.schemas.settings import ClickHouseSettings, KafkaSettings
+from proventrail.schemas.registry import SchemaRegistry
+from proventrail.schemas.settings import ClickHouseSettings, KafkaSettings, SchemaRegistrySettings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,6 +36,9 @@ class Target:
     clickhouse_cluster: str | None = None
     clickhouse_ca_cert: str | None = None
     kafka_security: dict[str, str] = field(default_factory=dict)
+    schema_registry_url: str | None = None
+    schema_registry_user: str | None = None
+    schema_registry_ca: str | None = None
 
     def address(self, purpose: str) -> str:
         """HOST:PORT of what `proventrail up` runs on the data directory: gateway, clickhouse, kafka.
@@ -79,6 +83,26 @@ class Target:
             first = error.errors(include_input=False, include_url=False)[0]
             raise CommandError(f"ClickHouse settings: {first['msg']}", USAGE) from None
 
+    def registry_settings(self) -> SchemaRegistrySettings | None:
+        """The schema registry that was named; None: there is none."""
+        if self.schema_registry_url is None:
+            return None
+        try:
+            return SchemaRegistrySettings(
+                url=self.schema_registry_url,
+                username=self.schema_registry_user,
+                password=SecretStr(os.environ.get("PROVENTRAIL_SCHEMA_REGISTRY_PASSWORD", "")),
+                ca_location=self.schema_registry_ca,
+            )
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            raise CommandError(f"schema registry settings: {first['msg']}", USAGE) from None
+
+    def registry(self) -> SchemaRegistry | None:
+        """A client of the schema registry that was named. Raises RegistryError if its settings can't be used."""
+        settings = self.registry_settings()
+        return None if settings is None else SchemaRegistry(settings)
+
 
 _OPTIONS = [
     click.option(
@@ -117,6 +141,14 @@ _OPTIONS = [
     click.option("--ssl-ca-location", envvar="PROVENTRAIL_SSL_CA_LOCATION", metavar="FILE"),
     click.option("--ssl-certificate-location", envvar="PROVENTRAIL_SSL_CERTIFICATE_LOCATION", metavar="FILE"),
     click.option("--ssl-key-location", envvar="PROVENTRAIL_SSL_KEY_LOCATION", metavar="FILE"),
+    click.option(
+        "--schema-registry-url",
+        envvar="PROVENTRAIL_SCHEMA_REGISTRY_URL",
+        metavar="URL",
+        help="Frame Avro by a schema registry. Its password: PROVENTRAIL_SCHEMA_REGISTRY_PASSWORD.",
+    ),
+    click.option("--schema-registry-user", envvar="PROVENTRAIL_SCHEMA_REGISTRY_USER", metavar="NAME"),
+    click.option("--schema-registry-ca", envvar="PROVENTRAIL_SCHEMA_REGISTRY_CA", metavar="FILE"),
 ]
 
 
@@ -136,6 +168,9 @@ def with_target(command: F) -> F:
         ssl_ca_location: str | None,
         ssl_certificate_location: str | None,
         ssl_key_location: str | None,
+        schema_registry_url: str | None,
+        schema_registry_user: str | None,
+        schema_registry_ca: str | None,
         **options: Any,
     ) -> Any:
         security = {
@@ -155,6 +190,9 @@ def with_target(command: F) -> F:
             clickhouse_cluster=clickhouse_cluster,
             clickhouse_ca_cert=clickhouse_ca_cert,
             kafka_security={name: value for name, value in security.items() if value is not None},
+            schema_registry_url=schema_registry_url,
+            schema_registry_user=schema_registry_user,
+            schema_registry_ca=schema_registry_ca,
         )
         return command(target=target, **options)
 

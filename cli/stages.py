@@ -10,6 +10,7 @@ import click
 
 from proventrail.cli.errors import CommandError
 from proventrail.cli.options import Target, with_target
+from proventrail.schemas.avro import SINGLE_OBJECT, Framing, Resolver
 from proventrail.telemetry.logs import configure_logging
 from proventrail.telemetry.status import Ready, StatusServer
 
@@ -37,6 +38,19 @@ def _status(ready: Ready, host: str, port: int) -> StatusServer:
         return StatusServer(ready, port, host).start()
     except OSError as error:
         raise CommandError(f"the status port {port} cannot be used: {error.strerror}") from None
+
+
+def _framed(target: Target, *topics: str) -> tuple[Resolver | None, Framing]:
+    """How schema ids are resolved, and how a writer of `topics` frames. Without a registry: not, and single objects.
+
+    A writer settles its ids before it begins, so that the same events give the same bytes for all of its life.
+    """
+    from proventrail.schemas.topics import SCHEMA_OF_TOPIC
+
+    registry = target.registry()
+    if registry is None:
+        return None, SINGLE_OBJECT
+    return registry.resolve, registry.framing({topic: SCHEMA_OF_TOPIC[topic] for topic in topics})
 
 
 @click.command()
@@ -97,6 +111,7 @@ def migrate(target: Target, dry_run: bool, show_status: bool) -> None:
 @with_target
 def refine(target: Target, group: str, member: str | None, status_port: int, status_host: str) -> None:
     """Run refine: raw events -> refined events, dead letters, observations."""
+    from proventrail.schemas.topics import DEADLETTER, OBSERVATIONS, REFINED
     from proventrail.stream_processors.catalog import CatalogFollower
     from proventrail.stream_processors.process import RefineProcess
     from proventrail.stream_processors.refine import Refine
@@ -104,8 +119,10 @@ def refine(target: Target, group: str, member: str | None, status_port: int, sta
     configure_logging("refine")
     stop = stop_on_signals()
     kafka = target.kafka()
-    follower = CatalogFollower(kafka).load()
-    process = RefineProcess(kafka, Refine(follower.catalog), group=group, member=member, before_batch=follower.poll)
+    resolver, framing = _framed(target, REFINED, OBSERVATIONS, DEADLETTER)
+    follower = CatalogFollower(kafka, resolver=resolver).load()
+    refined = Refine(follower.catalog, resolver=resolver, framing=framing)
+    process = RefineProcess(kafka, refined, group=group, member=member, before_batch=follower.poll)
     status = _status(process.ready, status_host, status_port)
     try:
         process.run(stop)
@@ -158,11 +175,12 @@ def _embedded_sink(
     from proventrail.storage.sink.stage import writers
 
     token, _ = ensure_token(target.data_dir)
+    resolver, _ = _framed(target)
     engine = Engine(target.data_dir / "store")
     store = engine.store()
     apply(store, EMBEDDED_DIALECT)
     endpoint = Endpoint(engine.connection_string, token, host=host, port=port).start()
-    process = Sink(target.kafka(), group, writers(store, EMBEDDED_DIALECT), member=member)
+    process = Sink(target.kafka(), group, writers(store, EMBEDDED_DIALECT, resolver), member=member)
     status = _status(process.ready, status_host, status_port)
     try:
         process.run(stop)
@@ -183,7 +201,8 @@ def _server_sink(
 
     settings = target.clickhouse()
     dialect = Dialect(settings.database, settings.cluster)
-    process = Sink(target.kafka(), group, writers(connect(settings), dialect), member=member)
+    resolver, _ = _framed(target)
+    process = Sink(target.kafka(), group, writers(connect(settings), dialect, resolver), member=member)
     status = _status(process.ready, status_host, status_port)
     try:
         process.run(stop)
@@ -219,6 +238,7 @@ def gateway(
     try:
         settings = GatewaySettings(
             kafka=target.kafka(),
+            schema_registry=target.registry_settings(),
             data_dir=target.data_dir,
             host=host,
             port=port,

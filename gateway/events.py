@@ -37,14 +37,14 @@ def verdict_named(name: Literal["lenient", "strict"], spec: Path | None) -> Verd
     return strict
 
 
-def to_record(event: Any, judge: Verdict) -> tuple[bytes, bytes]:
+def to_record(event: Any, judge: Verdict, framing: avro.Framing = avro.SINGLE_OBJECT) -> tuple[bytes, bytes]:
     """Key and value of the record of `event`. Raises Refused."""
     try:
         problems = judge(event)
         if problems:
             raise Refused(problems)
         record = from_openlineage(event)
-        value = avro.encode("lineage_event", record)
+        value = avro.encode("lineage_event", record, framing)
     except RecursionError:
         raise Refused([Problem("$", "objects and arrays are nested too deeply")]) from None
     except (CodecError, UnicodeError):

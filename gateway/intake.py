@@ -19,6 +19,7 @@ from proventrail.gateway.http import HttpError, Request, Response, json_response
 from proventrail.gateway.parse import Malformed, parse_json
 from proventrail.gateway.publisher import Delivery, Publisher, Unavailable
 from proventrail.gateway.settings import GatewaySettings
+from proventrail.schemas.avro import Framing
 from proventrail.schemas.verdict import Problem
 from proventrail.telemetry import metrics
 
@@ -46,8 +47,9 @@ class Failure:
 class Intake:
     """The two handlers and what they share."""
 
-    def __init__(self, settings: GatewaySettings, judge: Verdict, publisher: Publisher) -> None:
+    def __init__(self, settings: GatewaySettings, judge: Verdict, publisher: Publisher, framing: Framing) -> None:
         self._settings = settings
+        self._framing = framing
         self._publisher = publisher
         self._judge = judge
         self._retry_after = [(b"retry-after", b"%d" % settings.retry_after_seconds)]
@@ -71,7 +73,7 @@ class Intake:
             deadline = asyncio.get_running_loop().time() + self._settings.acknowledge_seconds
             _EVENTS_IN.inc()
             try:
-                key, value = to_record(parse_json(body), self._judge)
+                key, value = to_record(parse_json(body), self._judge, self._framing)
             except Malformed as error:
                 raise HttpError(400, str(error)) from None
             except Refused as error:
@@ -155,7 +157,7 @@ class Intake:
         try:
             if isinstance(event, Malformed):
                 return Failure(index, str(event), False)
-            key, value = to_record(event, self._judge)
+            key, value = to_record(event, self._judge, self._framing)
             self._publisher.send(key, value, delivery, index)
             sizes[index] = len(value)
         except Refused as error:

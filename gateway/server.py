@@ -20,6 +20,8 @@ from proventrail.gateway.intake import Intake
 from proventrail.gateway.publisher import Publisher
 from proventrail.gateway.readiness import Readiness
 from proventrail.gateway.settings import GatewaySettings
+from proventrail.schemas.avro import SINGLE_OBJECT, Framing
+from proventrail.schemas.registry import RegistryError, SchemaRegistry
 from proventrail.schemas.verdict import SpecMissing
 
 _log = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class GatewayServer:
         self.settings = settings
         self.name = name
         self._judge = _verdict(settings)
+        self._framing = _framing(settings)
         self.token, self.token_is_new = ensure_token(settings.data_dir)
         self.listener = listener or _listen(settings.host, settings.port)
         self.port = int(self.listener.getsockname()[1])
@@ -92,7 +95,7 @@ class GatewayServer:
 
     def _config(self) -> uvicorn.Config:
         settings = self.settings
-        intake = Intake(settings, self._judge, self._publisher)
+        intake = Intake(settings, self._judge, self._publisher, self._framing)
         return uvicorn.Config(
             app=Gateway(self.name, self.token, intake, self._readiness, self._others),
             interface="asgi3",
@@ -137,6 +140,15 @@ def _verdict(settings: GatewaySettings) -> Verdict:
         return verdict_named(settings.verdict, settings.openlineage_spec)
     except SpecMissing as error:
         raise GatewayError(f"the strict verdict: {error}") from None
+
+
+def _framing(settings: GatewaySettings) -> Framing:
+    if settings.schema_registry is None:
+        return SINGLE_OBJECT
+    try:
+        return SchemaRegistry(settings.schema_registry).framing({settings.topic: "lineage_event"})
+    except RegistryError as error:
+        raise GatewayError(str(error)) from None
 
 
 def _listen(host: str, port: int) -> socket.socket:

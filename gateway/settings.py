@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from proventrail.schemas.settings import KafkaSettings
+from proventrail.schemas.settings import KafkaSettings, SchemaRegistrySettings
 from proventrail.schemas.topics import LINEAGE_EVENTS, MAX_EVENT_BYTES
 
 
@@ -25,6 +25,8 @@ class GatewaySettings(BaseModel):
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that share the port; one does about 15,000 events/s in batches. Each has bounds of its own."""
     topic: str = LINEAGE_EVENTS
+    schema_registry: SchemaRegistrySettings | None = None
+    """Events are framed by its ids; the gateway does not start without them. None: Avro single objects."""
     stage_urls: dict[str, str] = Field(default_factory=dict)
     """Stage name -> its `/health` URL. The gateway is ready only when all of them are."""
     verdict: Literal["lenient", "strict"] = "lenient"

@@ -21,12 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from pydantic import ValidationError
 
+from proventrail.producers.framing import LearnedFraming
 from proventrail.producers.identity import EventIds, default_emitter_id
 from proventrail.producers.runs import RunApi
 from proventrail.producers.spool import Spool, Spooled, SpoolFull, adopt, unframe
 from proventrail.schemas import avro
 from proventrail.schemas.openlineage import from_openlineage, job_key
+from proventrail.schemas.registry import RegistryError, SchemaRegistry
+from proventrail.schemas.settings import SchemaRegistrySettings
 from proventrail.schemas.verdict import lenient
 from proventrail.schemas.wire import CodecError
 
@@ -59,10 +63,24 @@ def _default_spool_dir() -> Path:
     return Path(named) if named else Path(base) / "proventrail" / "spool"
 
 
+def _registry_settings(url: str | None) -> SchemaRegistrySettings | None:
+    try:
+        settings = SchemaRegistrySettings.from_environment(url)
+        if settings is not None:
+            # What is missing or wrong here is said at once; nothing is asked yet.
+            SchemaRegistry(settings).close()
+    except ValidationError as error:
+        raise EmitError(error.errors(include_input=False, include_url=False)[0]["msg"]) from None
+    except RegistryError as error:
+        raise EmitError(str(error)) from None
+    return settings
+
+
 class Emitter(RunApi):
     """Emits lineage events. Safe to use from threads, coroutines and after fork.
 
-    `bootstrap_servers` falls back to PROVENTRAIL_BOOTSTRAP_SERVERS, `spool_dir` to PROVENTRAIL_SPOOL_DIR. With
+    `bootstrap_servers` falls back to PROVENTRAIL_BOOTSTRAP_SERVERS, `spool_dir` to PROVENTRAIL_SPOOL_DIR,
+    `schema_registry_url` to PROVENTRAIL_SCHEMA_REGISTRY_URL (none: Avro single objects). With
     `strict`, `emit` raises EmitError where it would otherwise count, log and go on. `config` goes to librdkafka as it
     is; settings that would lose or reorder events are refused. `flush_seconds` bounds what `close` (and the end of the
     process) waits for the broker; what is not acknowledged by then is in the spool.
@@ -80,6 +98,7 @@ class Emitter(RunApi):
         spool_max_bytes: int = 256 << 20,
         strict: bool = False,
         flush_seconds: float = 5.0,
+        schema_registry_url: str | None = None,
         config: dict[str, Any] | None = None,
     ) -> None:
         servers = bootstrap_servers or os.environ.get("PROVENTRAIL_BOOTSTRAP_SERVERS")
@@ -88,6 +107,7 @@ class Emitter(RunApi):
         for name in ("enable.idempotence", "acks", "partitioner"):
             if name in (config or {}):
                 raise EmitError(f"{name} is fixed: another value could lose events, or scatter those of one job")
+        self._registry = _registry_settings(schema_registry_url)
         self.topic = topic
         self.source, self.actor = source, actor
         self._given_id = emitter_id
@@ -125,6 +145,7 @@ class Emitter(RunApi):
         self._spooling = False
         self._logged = 0.0
         self._closing = threading.Event()
+        self._framing = LearnedFraming(self._registry, self.topic, self._closing) if self._registry else None
         self._producer: Producer | None = None
         self._thread: threading.Thread | None = None
 
@@ -160,7 +181,8 @@ class Emitter(RunApi):
         if self.actor is not None and record.get("actor") is None:
             record["actor"] = self.actor
         try:
-            value = avro.encode("lineage_event", record)
+            framing = self._framing.current if self._framing else avro.SINGLE_OBJECT
+            value = avro.encode("lineage_event", record, framing)
         except CodecError as error:
             self._refused("rejected", str(error), error)
             return None
@@ -215,6 +237,8 @@ class Emitter(RunApi):
 
     def _connect(self) -> None:
         self._producer = Producer({**self._config, "error_cb": self._error}, logger=log)
+        if self._framing is not None:
+            self._framing.learn()
         self._thread = threading.Thread(target=self._tend, name="proventrail-emitter", daemon=True)
         self._thread.start()
 

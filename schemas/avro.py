@@ -6,21 +6,26 @@ Needs fastavro alone. Whole batches go through `columns`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from importlib.resources import files
 from io import BytesIO
 from typing import Any
 
 import fastavro
+import fastavro.read
 import fastavro.schema
 
-from proventrail.schemas.wire import SINGLE_OBJECT_MAGIC, CodecError, parse
+from proventrail.schemas.wire import SINGLE_OBJECT_MAGIC, CodecError, confluent_prefix, parse
 from proventrail.schemas.writer import Write, compile_writer
 
 Record = dict[str, Any]
 Resolver = Callable[[int], str]
-"""Gives the schema (JSON text) of a registry id. Raises CodecError `unknown-schema`."""
+"""Gives the schema (JSON text) of a registry id.
+
+Raises CodecError `unknown-schema` if there is no such id; RegistryUnavailable if that can't be told now: then the
+record is neither good nor bad, and must wait."""
 
 NAMES = ("lineage_event", "refined_event", "dead_letter", "observation", "catalog_entry")
 
@@ -69,25 +74,62 @@ def single_object_prefix(name: str) -> bytes:
     return SINGLE_OBJECT_MAGIC + fingerprint(name)
 
 
+@dataclass(frozen=True)
+class Framing:
+    """How a writer frames: by the registry's id of each schema in `ids` (name -> id), else as a single object."""
+
+    ids: Mapping[str, int] = field(default_factory=dict)
+
+    def prefix(self, name: str) -> bytes:
+        """The bytes before a datum of the current schema `name`."""
+        schema_id = self.ids.get(name)
+        return single_object_prefix(name) if schema_id is None else confluent_prefix(schema_id)
+
+
+SINGLE_OBJECT = Framing()
+
+
+def history(name: str) -> list[str]:
+    """Every published version of the schema `name` as JSON text, the oldest first."""
+    folder = files("proventrail.schemas").joinpath("history", name)
+    numbered = {int(entry.name.removesuffix(".avsc")): entry for entry in folder.iterdir()}
+    return [numbered[number].read_text(encoding="utf-8") for number in sorted(numbered)]
+
+
 @cache
 def _history(name: str) -> dict[bytes, dict[str, Any]]:
     """Fingerprint -> parsed schema of every published version of `name`."""
-    folder = files("proventrail.schemas").joinpath("history", name)
-    texts = [entry.read_text(encoding="utf-8") for entry in folder.iterdir() if entry.name.endswith(".avsc")]
-    return {_fingerprint_of(text): _parse(text) for text in texts}
+    return {_fingerprint_of(text): _parse(text) for text in history(name)}
 
 
-@cache
-def _registered(text: str) -> dict[str, Any]:
-    return _parse(text)
+@lru_cache(maxsize=256)
+def _registered(text: str) -> tuple[bytes, dict[str, Any]]:
+    """Fingerprint and parsed form of a schema that a registry gave."""
+    try:
+        return _fingerprint_of(text), _parse(text)
+    except (ValueError, KeyError, TypeError, fastavro.schema.SchemaParseException) as error:
+        raise CodecError(
+            "unknown-schema", f"what the schema registry has under this id is no Avro schema ({type(error).__name__})"
+        ) from None
+
+
+def is_current(name: str, reference: bytes | int, resolver: Resolver | None = None) -> bool:
+    """Whether a datum framed with `reference` is one of the current schema `name`. Raises CodecError."""
+    if isinstance(reference, int):
+        return _registered(_asked(reference, resolver))[0] == fingerprint(name)
+    return reference == fingerprint(name)
+
+
+def _asked(schema_id: int, resolver: Resolver | None) -> str:
+    if resolver is None:
+        raise CodecError("unknown-schema", f"schema id {schema_id} needs a schema registry, and none is configured")
+    return resolver(schema_id)
 
 
 def writer_schema(name: str, reference: bytes | int, resolver: Resolver | None = None) -> dict[str, Any]:
     """The schema that wrote a record framed with `reference`. Raises CodecError `unknown-schema`."""
     if isinstance(reference, int):
-        if resolver is None:
-            raise CodecError("unknown-schema", f"schema id {reference} needs a schema registry, and none is configured")
-        return _registered(resolver(reference))
+        return _registered(_asked(reference, resolver))[1]
     if reference == fingerprint(name):
         return schema(name)
     found = _history(name).get(reference)
@@ -110,9 +152,9 @@ def encode_datum(name: str, record: Record) -> bytes:
         raise CodecError("undecodable", f"the record does not fit the schema {name} ({type(error).__name__})") from None
 
 
-def encode(name: str, record: Record) -> bytes:
-    """`record` as an Avro single object. Raises CodecError if it does not fit the schema."""
-    return single_object_prefix(name) + encode_datum(name, record)
+def encode(name: str, record: Record, framing: Framing = SINGLE_OBJECT) -> bytes:
+    """`record`, framed. Raises CodecError if it does not fit the schema."""
+    return framing.prefix(name) + encode_datum(name, record)
 
 
 def decode(name: str, data: bytes | None, resolver: Resolver | None = None) -> Record:
@@ -125,6 +167,8 @@ def decode(name: str, data: bytes | None, resolver: Resolver | None = None) -> R
     written = writer_schema(name, frame.schema, resolver)
     try:
         found = fastavro.schemaless_reader(BytesIO(data[frame.start :]), written, schema(name))
+    except fastavro.read.SchemaResolutionError:
+        raise CodecError("unknown-schema", f"the schema that wrote it can't be resolved to {name}") from None
     except (ValueError, TypeError, IndexError, KeyError, EOFError, OverflowError, MemoryError) as error:
         raise CodecError("undecodable", f"not a datum of {name} ({type(error).__name__})") from None
     if not isinstance(found, dict):

@@ -120,25 +120,44 @@ def _datums(
     name: str, values: Sequence[bytes | None], resolver: avro.Resolver | None
 ) -> tuple[list[bytes], list[int], list[Undecodable]]:
     """Datums of the current schema, their indices, and what cannot be brought there. Older versions are re-encoded."""
-    prefix = avro.single_object_prefix(name)
+    current: dict[bytes | int, bool] = {}
     data: list[bytes] = []
     indices: list[int] = []
     bad: list[Undecodable] = []
     for index, value in enumerate(values):
         try:
-            if value is not None and value.startswith(prefix):
-                data.append(value[10:])
+            frame = parse(value)
+            assert value is not None
+            if frame.schema not in current:
+                current[frame.schema] = avro.is_current(name, frame.schema, resolver)
+            if current[frame.schema]:
+                data.append(value[frame.start :])
             else:
-                frame = parse(value)
-                assert value is not None
-                if avro.writer_schema(name, frame.schema, resolver) == avro.schema(name):
-                    data.append(value[frame.start :])
-                else:
-                    data.append(avro.encode_datum(name, avro.decode(name, value, resolver)))
+                data.append(avro.encode_datum(name, avro.decode(name, value, resolver)))
             indices.append(index)
         except CodecError as error:
             bad.append(Undecodable(index, error.code))
     return data, indices, bad
+
+
+def shared_prefix(values: Sequence[bytes | None]) -> bytes | None:
+    """The frame that all values have in common, None if they differ or one is no record."""
+    try:
+        prefix = (values[0] or b"")[: parse(values[0]).start] if values else b""
+    except CodecError:
+        return None
+    return prefix if all(value is not None and value.startswith(prefix) for value in values) else None
+
+
+def _wholly_current(name: str, values: Sequence[bytes | None], resolver: avro.Resolver | None) -> int | None:
+    """Where the datum begins in every one of `values`, if the current schema wrote them all; else None."""
+    prefix = shared_prefix(values)
+    if not prefix:
+        return None
+    try:
+        return len(prefix) if avro.is_current(name, parse(values[0]).schema, resolver) else None
+    except CodecError:
+        return None
 
 
 def decode_batch(
@@ -147,11 +166,12 @@ def decode_batch(
     """Framed values to columns of the current schema `name`.
 
     The batch holds the good records in their order; every other value is listed with its index, in ascending order.
+    Raises what `resolver` raises when a schema registry gives no answer.
     """
-    prefix = avro.single_object_prefix(name)
+    start = _wholly_current(name, values, resolver)
     undecodable: list[Undecodable] = []
-    if all(value is not None and value.startswith(prefix) for value in values):
-        data, indices = [value[10:] for value in values if value is not None], None
+    if start is not None:
+        data, indices = [value[start:] for value in values if value is not None], None
     else:
         data, found, undecodable = _datums(name, values, resolver)
         indices = found
@@ -170,7 +190,7 @@ def _empty(name: str) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([], schema=arrow_schema(name))
 
 
-def encode_batch(name: str, batch: pa.RecordBatch) -> list[bytes]:
+def encode_batch(name: str, batch: pa.RecordBatch, framing: avro.Framing = avro.SINGLE_OBJECT) -> list[bytes]:
     """Columns of the current schema `name` to framed values, row by row.
 
     Raises CodecError, naming the column, if `batch` has other columns or types.
@@ -181,7 +201,7 @@ def encode_batch(name: str, batch: pa.RecordBatch) -> list[bytes]:
         if at < 0 or not batch.schema.field(at).type.equals(field.type):
             there = "missing" if at < 0 else f"{batch.schema.field(at).type} instead of {field.type}"
             raise CodecError("undecodable", f"column {field.name} of {name} is {there}")
-    prefix = avro.single_object_prefix(name)
+    prefix = framing.prefix(name)
     if not _in_rust(name):
         return [prefix + avro.encode_datum(name, row) for row in _rows(batch)]
     ordered = pa.RecordBatch.from_arrays([batch.column(field.name) for field in expected], schema=expected)

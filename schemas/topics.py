@@ -18,6 +18,15 @@ FINDINGS = "lineage.findings"
 
 RAW_TOPICS = (LINEAGE_EVENTS, OPENLINEAGE)
 
+SCHEMA_OF_TOPIC = {
+    LINEAGE_EVENTS: "lineage_event",
+    REFINED: "refined_event",
+    OBSERVATIONS: "observation",
+    DEADLETTER: "dead_letter",
+    CATALOG: "catalog_entry",
+}
+"""The Avro schema of each topic's values; `openlineage` holds JSON."""
+
 MAX_EVENT_BYTES = 10 * 1024 * 1024
 """Largest event that the pipeline accepts, in bytes of its encoded form."""
 MAX_MESSAGE_BYTES = 12 * 1024 * 1024

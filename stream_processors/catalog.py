@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,8 +20,12 @@ from pydantic import ValidationError
 
 from proventrail.schemas import avro
 from proventrail.schemas.models import CatalogEntry
+from proventrail.schemas.registry import RegistryUnavailable
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.schemas.topics import CATALOG
+from proventrail.streaming.consuming import reposition
+
+log = logging.getLogger(__name__)
 
 DEFAULT_RETENTION_CLASS = "operational"
 
@@ -156,8 +161,9 @@ def _key_bytes(key: Key) -> bytes:
 class CatalogFollower:
     """Keeps a Catalog equal to the topic: `load` reads it to its end, `poll` what came since."""
 
-    def __init__(self, kafka: KafkaSettings, topic: str = CATALOG) -> None:
+    def __init__(self, kafka: KafkaSettings, topic: str = CATALOG, resolver: avro.Resolver | None = None) -> None:
         self.catalog = Catalog()
+        self._resolver = resolver
         self._topic = topic
         self._consumer = Consumer(
             {
@@ -169,14 +175,17 @@ class CatalogFollower:
         )
 
     def load(self, timeout: float = 30.0) -> CatalogFollower:
-        """Read the whole topic. Raises KafkaException or TimeoutError if that fails within `timeout` seconds."""
+        """Read the whole topic. Raises KafkaException or TimeoutError if that fails within `timeout` seconds.
+
+        Raises RegistryUnavailable where an entry needs a schema registry that is away.
+        """
         partition = TopicPartition(self._topic, 0, 0)
         low, end = self._consumer.get_watermark_offsets(partition, timeout=timeout)
         partition.offset = low
         self._consumer.assign([partition])
         deadline = time.monotonic() + timeout
         while self._position() < end and low < end:
-            self.poll(0.2)
+            self.catalog.change(self._changes(0.2))
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the catalogue (topic {self._topic}) could not be read within {timeout:.0f} s")
         return self
@@ -186,9 +195,20 @@ class CatalogFollower:
         return int(offset)
 
     def poll(self, timeout: float = 0.0) -> None:
-        """Take in what came since; does not wait for more than `timeout` seconds."""
+        """Take in what came since; does not wait for more than `timeout` seconds.
+
+        While an entry needs a schema registry that is away, the catalogue stays as it was.
+        """
+        try:
+            self.catalog.change(self._changes(timeout))
+        except RegistryUnavailable as error:
+            log.warning("%s; the catalogue stays as it was until then", error)
+
+    def _changes(self, timeout: float) -> dict[Key, Record | None]:
         changes: dict[Key, Record | None] = {}
-        for message in self._consumer.consume(1000, timeout=timeout):
+        messages = self._consumer.consume(1000, timeout=timeout)
+        first = messages[0].offset() if messages else 0
+        for message in messages:
             error = message.error()
             if error is not None:
                 if not error.retriable():
@@ -196,8 +216,13 @@ class CatalogFollower:
                 continue
             namespace, _, name = (message.key() or b"").decode().partition("\n")
             value = message.value()
-            changes[namespace, name] = avro.decode("catalog_entry", value) if value else None
-        self.catalog.change(changes)
+            try:
+                changes[namespace, name] = avro.decode("catalog_entry", value, self._resolver) if value else None
+            except RegistryUnavailable:
+                # What was read with it is read again too.
+                reposition(self._consumer, TopicPartition(self._topic, 0, first))
+                raise
+        return changes
 
     def close(self) -> None:
         self._consumer.close()
@@ -213,12 +238,17 @@ def differences(wanted: Iterable[CatalogEntry], catalog: Catalog, *, prune: bool
     return changes
 
 
-def write_changes(kafka: KafkaSettings, changes: dict[Key, Record | None], topic: str = CATALOG) -> None:
+def write_changes(
+    kafka: KafkaSettings,
+    changes: dict[Key, Record | None],
+    topic: str = CATALOG,
+    framing: avro.Framing = avro.SINGLE_OBJECT,
+) -> None:
     """Write entries and removals to the topic; returns when the broker has them. Raises KafkaException otherwise."""
     failures: list[Any] = []
     producer = Producer({**kafka.client_config(), "enable.idempotence": True})
     for key, record in changes.items():
-        value = avro.encode("catalog_entry", record) if record is not None else None
+        value = avro.encode("catalog_entry", record, framing) if record is not None else None
         producer.produce(topic, value, _key_bytes(key), on_delivery=lambda e, _: failures.append(e) if e else None)
     if producer.flush(30) or failures:
         raise KafkaException(failures[0] if failures else "the broker did not take the catalogue within 30 s")

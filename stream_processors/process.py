@@ -16,6 +16,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from proventrail.schemas import avro
+from proventrail.schemas.registry import RegistryUnavailable
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.schemas.topics import DEADLETTER, MAX_DEADLETTER_BYTES, OBSERVATIONS, RAW_TOPICS, REFINED
 from proventrail.stream_processors.refine import Refine, Refined
@@ -35,6 +36,8 @@ _SAFE = {
     "auto.offset.reset": "error",
     "isolation.level": "read_committed",
 }
+_AGAIN_SECONDS = 1.0
+"""How long a batch waits for a schema registry that is away, before it is tried again."""
 _SAFE_PRODUCER = {"enable.idempotence": True, "acks": "all"}
 
 Where = tuple[str, int]
@@ -155,7 +158,13 @@ class RefineProcess:
         if not messages:
             self._settle()
             return
-        work = [self._refined_group(where, list(group)) for where, group in groupby(messages, key=_where)]
+        try:
+            work = [self._refined_group(where, list(group)) for where, group in groupby(messages, key=_where)]
+        except RegistryUnavailable as error:
+            self._hold_back(messages, str(error))
+            return
+        if any(work):
+            self._trouble = ""
         self._settle()
         for done in work:
             # While it waited, a partition may have gone to another worker, which refines the batch again.
@@ -163,6 +172,21 @@ class RefineProcess:
                 self._produce(*done)
         self._producer.poll(0)
         metrics.BATCH_SECONDS.labels(_STAGE).observe(time.monotonic() - started)
+
+    def _hold_back(self, messages: list[Message], reason: str) -> None:
+        """Whether these events are good can't be told now: they are read again, a little later."""
+        self._settle()
+        if self._trouble != reason:
+            log.warning("%s; waiting, nothing is refused for that", reason)
+        self._trouble = reason
+        first: dict[Where, int] = {}
+        for message in messages:
+            if message.error() is None:
+                first.setdefault(_where(message), message.offset())
+        for where, offset in first.items():
+            if where in self._positions:
+                reposition(self._consumer, TopicPartition(*where, offset))
+        self._stop.wait(_AGAIN_SECONDS)
 
     def _refined_group(self, where: Where, messages: list[Message]) -> tuple[Where, RawBatch, Refined] | None:
         failed = [message for message in messages if message.error() is not None]
@@ -181,9 +205,10 @@ class RefineProcess:
             keys=[m.key() for m in messages],
             values=[m.value() for m in messages],
         )
+        refined = self._refine(raw)
         metrics.EVENTS_IN.labels(_STAGE).inc(len(raw))
         metrics.BYTES_IN.labels(_STAGE).inc(sum(len(value or b"") for value in raw.values))
-        return where, raw, self._refine(raw)
+        return where, raw, refined
 
     def _produce(self, where: Where, raw: RawBatch, refined: Refined) -> None:
         keys = raw.keys
@@ -363,7 +388,7 @@ class RefineProcess:
         }
         metrics.DEAD_LETTERS.labels(_STAGE, "expired").inc(end - first)
         self._settle()
-        self._send(self._dead_letters, [{"value": avro.encode("dead_letter", letter)}], where[1])
+        self._send(self._dead_letters, [{"value": avro.encode("dead_letter", letter, self._refine.framing)}], where[1])
         self._in_flight[where] = end
         self._settle()
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from proventrail.schemas import avro
+from proventrail.schemas.avro import SINGLE_OBJECT, Framing
 from proventrail.schemas.columns import encode_batch
 from proventrail.schemas.topics import MAX_MESSAGE_BYTES
 from proventrail.stream_processors.catalog import Catalog
@@ -37,7 +38,7 @@ class Refined:
     newest_event_micros: int | None = None
 
 
-def _dead_letter(raw: RawBatch, rejected: Rejected) -> bytes:
+def _dead_letter(raw: RawBatch, rejected: Rejected, framing: Framing) -> bytes:
     row = rejected.row
     return avro.encode(
         "dead_letter",
@@ -54,11 +55,15 @@ def _dead_letter(raw: RawBatch, rejected: Rejected) -> bytes:
             "key": raw.keys[row],
             "value": raw.values[row],
         },
+        framing,
     )
 
 
 class Refine:
-    """The stage's configuration: catalogue, anonymisation, size limit, how schema ids of a registry are resolved."""
+    """The stage's configuration: catalogue, anonymisation, size limit, and the schema registry: how it resolves the ids
+    of raw events, and how what is written here is framed. `framing` is settled before the first batch, because the
+    same events must always give the same bytes.
+    """
 
     def __init__(
         self,
@@ -66,20 +71,22 @@ class Refine:
         anonymise: Anonymise = keep_all,
         *,
         resolver: avro.Resolver | None = None,
+        framing: Framing = SINGLE_OBJECT,
         max_value_bytes: int = MAX_MESSAGE_BYTES - _OVERHEAD,
     ) -> None:
         self._catalog = catalog
         self._names = DatasetNames(catalog)
         self._anonymise = anonymise
         self._resolver = resolver
+        self.framing = framing
         self._max_value_bytes = max_value_bytes
 
     def __call__(self, raw: RawBatch) -> Refined:
-        """Refine one batch of one raw partition."""
+        """Refine one batch of one raw partition. Raises RegistryUnavailable: then it must be refined again later."""
         events = validate(decode(raw, self._resolver))
         rejected = events.rejected
         columns = self._anonymise(assemble(raw, events, self._names, self._catalog.version))
-        values = encode_batch("refined_event", columns)
+        values = encode_batch("refined_event", columns, self.framing)
         rows: list[int] = events.rows.to_pylist()
         if values and max(map(len, values)) > self._max_value_bytes:
             keep = [len(value) <= self._max_value_bytes for value in values]
@@ -91,9 +98,9 @@ class Refine:
         return Refined(
             rows=rows,
             values=values,
-            dead_letters={item.row: _dead_letter(raw, item) for item in sorted(rejected, key=lambda r: r.row)},
+            dead_letters={i.row: _dead_letter(raw, i, self.framing) for i in sorted(rejected, key=lambda r: r.row)},
             reasons=rejected,
-            observations=observe(columns),
+            observations=observe(columns, self.framing),
             newest_event_micros=newest,
         )
 

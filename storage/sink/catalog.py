@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from proventrail.schemas.avro import decode
+from proventrail.schemas.avro import Resolver, decode
 from proventrail.schemas.wire import CodecError
 from proventrail.storage.dialect import Dialect
 from proventrail.storage.sink.progress import Pending
@@ -28,7 +28,8 @@ _SCHEMA = pa.schema(
 class CatalogWriter:
     """PartitionWriter of `lineage.catalog`. Repeats are harmless: a row is replaced by one of a higher offset."""
 
-    def __init__(self, store: Store, dialect: Dialect) -> None:
+    def __init__(self, store: Store, dialect: Dialect, resolver: Resolver | None = None) -> None:
+        self._resolver = resolver
         self._store = store
         self._dialect = dialect
 
@@ -51,7 +52,7 @@ class CatalogWriter:
             }
             if value:
                 try:
-                    entry |= decode("catalog_entry", value)
+                    entry |= decode("catalog_entry", value, self._resolver)
                 except CodecError as error:
                     raise SinkError(
                         f"{chunk.topic}[{chunk.partition}] {offset}: no catalogue entry ({error.code}): something else "

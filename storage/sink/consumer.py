@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
+from proventrail.schemas.registry import RegistryUnavailable
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.storage.errors import ClickHouseError, describe, is_retriable
 from proventrail.storage.sink.partition import SinkPartition
@@ -323,7 +324,7 @@ class Sink:
         self._count(chunk, written, time.monotonic() - started)
 
     def _patiently(self, held: SinkPartition, action: Callable[[], T]) -> T:
-        """Do `action`, again and again while the store is away or busy."""
+        """Do `action`, again and again while the store or the schema registry is away or busy."""
         for attempt in count():
             try:
                 result = action()
@@ -333,7 +334,9 @@ class Sink:
                         f"{held.topic}[{held.partition}] from {held.position}: {describe(error)}; "
                         "nothing was dropped: mend the store and start the sink again"
                     ) from error
-                self._back_off(held, describe(error), attempt)
+                self._back_off(held, f"the store or Kafka is away ({describe(error)})", attempt)
+            except RegistryUnavailable as error:
+                self._back_off(held, str(error), attempt)
             else:
                 self._trouble = ""
                 return result
@@ -343,7 +346,7 @@ class Sink:
         if held.revoked:
             raise _Revoked
         if self._trouble != reason:
-            log.warning("the store or Kafka is away (%s); waiting, nothing is lost", reason)
+            log.warning("%s; waiting, nothing is lost", reason)
         self._trouble = reason
         time.sleep(_BACK_OFF_SECONDS[min(attempt, len(_BACK_OFF_SECONDS) - 1)])
 

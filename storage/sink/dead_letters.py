@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from proventrail.schemas.avro import decode
+from proventrail.schemas.avro import Resolver, decode
 from proventrail.schemas.columns import Undecodable
 from proventrail.schemas.wire import CodecError
 from proventrail.storage.derive import CoordinateRange
@@ -57,7 +57,8 @@ def undecodable_rows(chunk: Chunk, undecodable: Sequence[Undecodable]) -> pa.Tab
 class DeadLetterWriter:
     """PartitionWriter of `lineage.deadletter`."""
 
-    def __init__(self, store: Store, dialect: Dialect, partition: int) -> None:
+    def __init__(self, store: Store, dialect: Dialect, partition: int, resolver: Resolver | None = None) -> None:
+        self._resolver = resolver
         self._store = store
         self._dialect = dialect
         self._partition = partition
@@ -82,7 +83,7 @@ class DeadLetterWriter:
         marks = dict(self._marks)
         for index, value in enumerate(chunk.values):
             try:
-                letter = decode("dead_letter", value or b"")
+                letter = decode("dead_letter", value or b"", self._resolver)
             except CodecError as error:
                 undecodable.append(Undecodable(index, error.code))
                 continue

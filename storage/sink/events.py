@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from proventrail.schemas.avro import Resolver
 from proventrail.schemas.columns import decode_batch
 from proventrail.storage.derive import CoordinateRange, link_edges, rederive
 from proventrail.storage.dialect import Dialect
@@ -37,7 +38,15 @@ def _as_uuid(topic_id: str) -> str:
 class EventWriter:
     """PartitionWriter of `lineage.refined`. The refined partition has the number of the raw one."""
 
-    def __init__(self, store: Store, dialect: Dialect, partition: int, window: int = DUPLICATE_WINDOW) -> None:
+    def __init__(
+        self,
+        store: Store,
+        dialect: Dialect,
+        partition: int,
+        window: int = DUPLICATE_WINDOW,
+        resolver: Resolver | None = None,
+    ) -> None:
+        self._resolver = resolver
         self._store = store
         self._dialect = dialect
         self._partition = partition
@@ -74,7 +83,7 @@ class EventWriter:
         return recent
 
     def write(self, chunk: Chunk, *, replay: bool) -> Written:
-        batch, undecodable = decode_batch("refined_event", chunk.values)
+        batch, undecodable = decode_batch("refined_event", chunk.values, self._resolver)
         if undecodable:
             self._store.insert(
                 self._dialect.name("dead_letters"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proventrail.schemas.avro import Resolver
 from proventrail.schemas.topics import CATALOG, DEADLETTER, REFINED
 from proventrail.storage.dialect import Dialect
 from proventrail.storage.sink.catalog import CatalogWriter
@@ -11,10 +12,10 @@ from proventrail.storage.sink.events import EventWriter
 from proventrail.storage.store import Store
 
 
-def writers(store: Store, dialect: Dialect) -> dict[str, WriterFactory]:
+def writers(store: Store, dialect: Dialect, resolver: Resolver | None = None) -> dict[str, WriterFactory]:
     """A writer for every topic that the store keeps, as `Sink` wants them."""
     return {
-        REFINED: lambda partition: EventWriter(store, dialect, partition),
-        DEADLETTER: lambda partition: DeadLetterWriter(store, dialect, partition),
-        CATALOG: lambda _: CatalogWriter(store, dialect),
+        REFINED: lambda partition: EventWriter(store, dialect, partition, resolver=resolver),
+        DEADLETTER: lambda partition: DeadLetterWriter(store, dialect, partition, resolver),
+        CATALOG: lambda _: CatalogWriter(store, dialect, resolver),
     }

@@ -45,7 +45,10 @@ class Written:
 
 
 class PartitionWriter(Protocol):
-    """Writes the chunks of one partition of one topic, in order. Raises ClickHouseError and SinkError."""
+    """Writes the chunks of one partition of one topic, in order.
+
+    Raises ClickHouseError, RegistryUnavailable and SinkError.
+    """
 
     def open(self, pending: Pending | None) -> None:
         """Learn what is stored already. `pending` is an insert that was announced and may have happened in part."""

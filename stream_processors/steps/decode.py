@@ -8,7 +8,7 @@ import orjson
 import pyarrow as pa
 
 from proventrail.schemas import avro
-from proventrail.schemas.columns import decode_batch
+from proventrail.schemas.columns import decode_batch, shared_prefix
 from proventrail.schemas.openlineage import from_openlineage
 from proventrail.schemas.topics import OPENLINEAGE
 from proventrail.schemas.verdict import lenient
@@ -53,16 +53,18 @@ def _from_json(row: int, value: bytes | None) -> bytes | Rejected:
 
 def _schema_ids(values: list[bytes | None], rows: list[int]) -> pa.Array:
     """Fingerprint (hex) or registry id of the schema that wrote each decoded value."""
-    prefix = avro.single_object_prefix("lineage_event")
-    current = avro.fingerprint("lineage_event").hex()
-    if all(value is not None and value.startswith(prefix) for value in values):
-        return constant(current, len(rows))
-    references = [parse(values[row]).schema for row in rows]
-    return pa.array([r.hex() if isinstance(r, bytes) else str(r) for r in references], pa.string())
+    if shared_prefix(values) is not None:
+        return constant(_reference(values[0]), len(rows))
+    return pa.array([_reference(values[row]) for row in rows], pa.string())
+
+
+def _reference(value: bytes | None) -> str:
+    reference = parse(value).schema
+    return reference.hex() if isinstance(reference, bytes) else str(reference)
 
 
 def decode(raw: RawBatch, resolver: avro.Resolver | None = None) -> Events:
-    """All that can be decoded, in order; the rest in `rejected`."""
+    """All that can be decoded, in order; the rest in `rejected`. Raises RegistryUnavailable, from `resolver`."""
     rejected: list[Rejected] = []
     values = raw.values
     if raw.topic == OPENLINEAGE or raw.topic.startswith(f"{OPENLINEAGE}-"):

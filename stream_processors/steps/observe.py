@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from proventrail.schemas.avro import SINGLE_OBJECT, Framing
 from proventrail.schemas.columns import arrow_schema, encode_batch
 from proventrail.stream_processors.steps.arrays import constant, lengths, offsets_of, parents, struct_of
 
@@ -27,7 +28,7 @@ def bucket_of(job: str) -> int:
     return zlib.crc32(job.encode("utf-8", "surrogatepass")) % BUCKETS
 
 
-def observe(refined: pa.RecordBatch) -> list[tuple[bytes, bytes]]:
+def observe(refined: pa.RecordBatch, framing: Framing = SINGLE_OBJECT) -> list[tuple[bytes, bytes]]:
     """(key, framed value) of each observation of a batch of refined events of one raw partition."""
     if not len(refined):
         return []
@@ -43,7 +44,7 @@ def observe(refined: pa.RecordBatch) -> list[tuple[bytes, bytes]]:
     target = arrow_schema("observation")
     batch = pa.RecordBatch.from_arrays([table[name] for name in target.names], schema=target)
     keys = [str(bucket).encode() for bucket in found]
-    return list(zip(keys, encode_batch("observation", batch), strict=True))
+    return list(zip(keys, encode_batch("observation", batch, framing), strict=True))
 
 
 def _totals(refined: pa.RecordBatch, buckets: Ints, found: Ints) -> dict[str, pa.Array]:
