@@ -85,7 +85,8 @@ class Target:
 
     def registry_settings(self) -> SchemaRegistrySettings | None:
         """The schema registry that was named; None: there is none."""
-        if self.schema_registry_url is None:
+        # An empty variable of the environment names none.
+        if not self.schema_registry_url:
             return None
         try:
             return SchemaRegistrySettings(
@@ -97,6 +98,11 @@ class Target:
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             raise CommandError(f"schema registry settings: {first['msg']}", USAGE) from None
+
+    def registry_options(self) -> list[str]:
+        """The options that name the schema registry, for a command started by this one."""
+        named = {"url": self.schema_registry_url, "user": self.schema_registry_user, "ca": self.schema_registry_ca}
+        return [part for what, value in named.items() if value for part in (f"--schema-registry-{what}", value)]
 
     def registry(self) -> SchemaRegistry | None:
         """A client of the schema registry that was named. Raises RegistryError if its settings can't be used."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -23,7 +23,10 @@ PARTITIONS = 4
 
 
 class Pipeline:
-    """The processes of one data directory, their addresses, and the supervisor that runs them. Port 0: any."""
+    """The processes of one data directory, their addresses, and the supervisor that runs them. Port 0: any.
+
+    `stage_options` go to refine, sink and gateway.
+    """
 
     def __init__(
         self,
@@ -36,7 +39,9 @@ class Pipeline:
         java: Path | None = None,
         jars: Path | None = None,
         retention_bytes: int = 4 << 30,
+        stage_options: Sequence[str] = (),
     ) -> None:
+        self._stage_options = stage_options
         self.data_dir = data_dir
         self._broker = KafkaBroker(data_dir / "kafka", port=kafka_port, java=java, jars=jars)
         self._retention_bytes = retention_bytes
@@ -85,6 +90,7 @@ class Pipeline:
         self, name: str, options: list[str], ready: Callable[[], bool], after: tuple[str, ...] = ("kafka",)
     ) -> ChildSpec:
         shared = ["--data-dir", str(self.data_dir), "--bootstrap-servers", self.bootstrap_servers]
+        shared += self._stage_options
         argv = [sys.executable, "-m", "proventrail.cli", name, *shared, *options]
         log = BoundedLog(self.data_dir / "logs" / f"{name}.log")
         return ChildSpec(name, argv, log, ready, after=after, stop_seconds=30)
@@ -142,6 +148,7 @@ def up(
         java=java,
         jars=kafka_jars,
         retention_bytes=retention_bytes,
+        stage_options=target.registry_options(),
     )
 
     def tell() -> None:

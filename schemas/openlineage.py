@@ -81,7 +81,7 @@ def job_key(event: Json) -> bytes:
     return f"{subject['namespace']}/{subject['name']}".encode("utf-8", "surrogatepass")
 
 
-def _kind(obj: Json) -> str:
+def kind_of(obj: Json) -> str:
     """By shape; the schemaURL decides only where the shape fits more than one kind."""
     hint = str(obj.get("schemaURL") or "").rsplit("/", 1)[-1]
     if "run" in obj and not ("dataset" in obj and hint == "DatasetEvent"):
@@ -235,7 +235,7 @@ def from_openlineage(obj: Json) -> Json:
 
     `obj` must have passed `verdict.lenient`; else KeyError, TypeError or AttributeError may be raised.
     """
-    kind = _kind(obj)
+    kind = kind_of(obj)
     extra: Json = {}
     micros = parse_time(obj["eventTime"])
     if micros is None:

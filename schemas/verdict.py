@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from proventrail.schemas.openlineage import parse_time
+from proventrail.schemas.openlineage import kind_of, parse_time
 
 MAX_DATASETS = 50_000
 """Inputs and outputs of one event, each."""
@@ -100,6 +100,8 @@ def _datasets(datasets: Any, path: str) -> Iterator[Problem]:
 
 # -- strict ------------------------------------------------------------------------------------------------------------
 
+_DEFINITION = {"RUN": "RunEvent", "JOB": "JobEvent", "DATASET": "DatasetEvent"}
+
 SPEC_ENV = "PROVENTRAIL_OPENLINEAGE_SPEC"
 """Folder of OpenLineage's `spec`: `OpenLineage.json`, and below it the facets' schemas."""
 
@@ -164,12 +166,13 @@ def strict(obj: Any, spec: str | None = None) -> list[Problem]:
     folder = spec or os.environ.get(SPEC_ENV, "")
     if not folder:
         raise SpecMissing(f"set {SPEC_ENV} to the folder `spec` of a checkout of OpenLineage")
-    kind = "RunEvent" if "run" in obj else "DatasetEvent" if "dataset" in obj else "JobEvent"
-    found += _violations(_validator(folder, "OpenLineage.json", kind), obj, "$")
+    found += _violations(_validator(folder, "OpenLineage.json", _DEFINITION[kind_of(obj)]), obj, "$")
     for path, facet in _all_facets(obj):
         url = facet.get("_schemaURL") if isinstance(facet, dict) else None
-        file = str(url or "").partition("#")[0].rsplit("/", 1)[-1]
-        definition = str(url or "").rsplit("/", 1)[-1]
+        address, _, pointer = str(url or "").partition("#")
+        file = address.rsplit("/", 1)[-1]
+        # Many clients name the file alone: the definition in it is called like the file.
+        definition = pointer.rsplit("/", 1)[-1] or file.removesuffix(".json")
         schema = _schemas(folder).get(file)
         if schema is not None and definition in schema.get("$defs", {}) and file != "OpenLineage.json":
             found += _violations(_validator(folder, file, definition), facet, path)
