@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 import platformdirs
-from pydantic import SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from proventrail.cli.errors import USAGE, CommandError
 from proventrail.embedded.run_file import running_instance
@@ -18,6 +18,16 @@ from proventrail.schemas.registry import SchemaRegistry
 from proventrail.schemas.settings import ClickHouseSettings, KafkaSettings, SchemaRegistrySettings
 
 F = TypeVar("F", bound=Callable[..., Any])
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def _checked(kind: type[Settings], what: str, values: dict[str, Any]) -> Settings:
+    """The settings of `what`. Raises CommandError, which quotes no value."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise CommandError(f"{what} settings: {first['msg']}", USAGE) from None
 
 
 def default_data_dir() -> Path:
@@ -55,49 +65,37 @@ class Target:
 
     def kafka(self) -> KafkaSettings:
         servers = self.bootstrap_servers or self.address("kafka")
-        values: dict[str, Any] = {"bootstrap_servers": servers, **self.kafka_security}
-        try:
-            return KafkaSettings.model_validate(values)
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            raise CommandError(f"Kafka settings: {first['msg']}", USAGE) from None
+        return _checked(KafkaSettings, "Kafka", {"bootstrap_servers": servers, **self.kafka_security})
 
     def clickhouse(self) -> ClickHouseSettings:
         """The store over HTTP: the server that was named, else the endpoint of the running instance."""
-        password = os.environ.get("PROVENTRAIL_CLICKHOUSE_PASSWORD", "")
         if self.clickhouse_url is None:
             from proventrail.gateway.auth import read_token
 
             url = f"http://{self.address('clickhouse')}"
             return ClickHouseSettings(url=url, username="auditor", password=SecretStr(read_token(self.data_dir)))
-        try:
-            return ClickHouseSettings(
-                url=self.clickhouse_url,
-                username=self.clickhouse_user or "default",
-                password=SecretStr(password),
-                database=self.clickhouse_database,
-                cluster=self.clickhouse_cluster,
-                ca_cert=self.clickhouse_ca_cert,
-            )
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            raise CommandError(f"ClickHouse settings: {first['msg']}", USAGE) from None
+        values = {
+            "url": self.clickhouse_url,
+            "username": self.clickhouse_user or "default",
+            "password": os.environ.get("PROVENTRAIL_CLICKHOUSE_PASSWORD", ""),
+            "database": self.clickhouse_database,
+            "cluster": self.clickhouse_cluster,
+            "ca_cert": self.clickhouse_ca_cert,
+        }
+        return _checked(ClickHouseSettings, "ClickHouse", values)
 
     def registry_settings(self) -> SchemaRegistrySettings | None:
         """The schema registry that was named; None: there is none."""
         # An empty variable of the environment names none.
         if not self.schema_registry_url:
             return None
-        try:
-            return SchemaRegistrySettings(
-                url=self.schema_registry_url,
-                username=self.schema_registry_user,
-                password=SecretStr(os.environ.get("PROVENTRAIL_SCHEMA_REGISTRY_PASSWORD", "")),
-                ca_location=self.schema_registry_ca,
-            )
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            raise CommandError(f"schema registry settings: {first['msg']}", USAGE) from None
+        values = {
+            "url": self.schema_registry_url,
+            "username": self.schema_registry_user,
+            "password": os.environ.get("PROVENTRAIL_SCHEMA_REGISTRY_PASSWORD", ""),
+            "ca_location": self.schema_registry_ca,
+        }
+        return _checked(SchemaRegistrySettings, "schema registry", values)
 
     def registry_options(self) -> list[str]:
         """The options that name the schema registry, for a command started by this one."""

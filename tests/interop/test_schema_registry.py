@@ -6,6 +6,7 @@ compatibility of a subject nowhere, refuses no schema and has no lookup, so half
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -26,7 +27,7 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from proventrail.cli.app import cli
-from proventrail.embedded.broker import free_port
+from proventrail.embedded.broker import KafkaBroker, free_port
 from proventrail.embedded.java import java_executable
 from proventrail.embedded.kafka_jars import cache_dir
 from proventrail.producers import Emitter
@@ -35,13 +36,15 @@ from proventrail.schemas.columns import decode_batch
 from proventrail.schemas.models import CatalogEntry
 from proventrail.schemas.registry import RegistryError, SchemaRegistry, subject_of
 from proventrail.schemas.settings import KafkaSettings, SchemaRegistrySettings
-from proventrail.schemas.topics import SCHEMA_OF_TOPIC
+from proventrail.schemas.topics import LINEAGE_EVENTS, REFINED, SCHEMA_OF_TOPIC
 from proventrail.schemas.wire import confluent_prefix
 from proventrail.schemas.writer import compile_writer
+from proventrail.storage.errors import ClickHouseError
 from proventrail.stream_processors.catalog import Catalog, CatalogFollower, differences, write_changes
 from proventrail.stream_processors.process import RefineProcess
 from proventrail.stream_processors.refine import Refine
 from tests.conftest import MakeTopic
+from tests.faults.road import Road as Processes
 from tests.gateway.conftest import Serve, read_topic, run_event
 from tests.gateway.conftest import serve as serve  # a fixture
 
@@ -403,3 +406,42 @@ def test_the_catalogue_is_written_and_followed_by_the_registry(
     follower = CatalogFollower(kafka_settings, topic, registry.resolve).load()
     follower.close()
     assert [entry["name"] for entry in follower.catalog.entries] == ["t0", "t1", "t2"]
+
+
+def test_the_whole_road_by_processes(apicurio: Apicurio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Emitter, `proventrail refine`, `proventrail sink`, SQL: all told of the registry by the environment."""
+    broker = KafkaBroker(tmp_path / "kafka").start()
+    monkeypatch.setenv("PROVENTRAIL_SCHEMA_REGISTRY_URL", apicurio.url)
+    road = Processes(tmp_path / "road", broker.bootstrap_servers)
+    try:
+        assert run("register")[0] == 0
+        for name in ("refine-0", "sink"):
+            road.start(name)
+        emitter = Emitter(broker.bootstrap_servers, spool_dir=tmp_path / "spool")
+        producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
+        producer.produce(LINEAGE_EVENTS, confluent_prefix(1_000_000) + b"x")
+        assert producer.flush(30) == 0
+        sent = 0
+        deadline = time.monotonic() + 120
+        found: list[Any] = []
+        # Until one that the registry's id frames has arrived; the first ones may be framed by fingerprint.
+        while not any(schema_id.isdigit() for (schema_id,) in found):
+            assert time.monotonic() < deadline, road.log_of("refine-0") + road.log_of("sink")
+            road.check_alive()
+            assert emitter.emit(event(sent))
+            sent += 1
+            time.sleep(0.5)
+            with contextlib.suppress(ClickHouseError):
+                found = road.store().rows("SELECT schema_id FROM proventrail.events")
+        assert emitter.close()
+        while road.store().rows("SELECT count(), uniqExact(event_id) FROM proventrail.events")[0] != (sent, sent):
+            assert time.monotonic() < deadline, road.log_of("sink")
+            time.sleep(0.2)
+        assert road.store().rows("SELECT reason, stage FROM proventrail.dead_letters") == [("unknown-schema", "decode")]
+        refined = read_topic(KafkaSettings(bootstrap_servers=broker.bootstrap_servers), REFINED)
+        assert {id_of(message.value()) for message in refined} == {
+            SchemaRegistry(SchemaRegistrySettings(url=apicurio.url)).id_of(REFINED, "refined_event")
+        }
+    finally:
+        road.stop()
+        broker.stop()

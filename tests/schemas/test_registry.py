@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -279,3 +280,16 @@ def test_without_the_extra_the_sdk_works_and_says_what_is_missing() -> None:
 
 def test_subjects_are_named_by_topic() -> None:
     assert subject_of("lineage.events") == "lineage.events-value"
+
+
+@pytest.mark.parametrize("stage", ["refine", "gateway"])
+def test_a_stage_refuses_to_start_without_its_ids(stage: str, tmp_path: Path) -> None:
+    """It would not know how to frame; the exit code tells a supervisor to try again."""
+    options = ["--data-dir", str(tmp_path), "--bootstrap-servers", f"127.0.0.1:{free_port()}"]
+    registry = ["--schema-registry-url", f"http://127.0.0.1:{free_port()}"]
+    port = ["--port", "0"] if stage == "gateway" else []
+    command = [sys.executable, "-m", "proventrail.cli", stage, *options, *registry, *port]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1].startswith("error: the schema registry does not answer")
+    assert "Traceback" not in done.stderr
