@@ -185,6 +185,7 @@ class RefineProcess:
                 first.setdefault(_where(message), message.offset())
         for where, offset in first.items():
             if where in self._positions:
+                self._positions[where] = offset
                 reposition(self._consumer, TopicPartition(*where, offset))
         self._stop.wait(_AGAIN_SECONDS)
 

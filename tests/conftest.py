@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
+from hypothesis import settings
 
 from proventrail.embedded.broker import KafkaBroker
 from proventrail.embedded.cluster import KafkaCluster
@@ -26,6 +27,10 @@ from proventrail.storage.engine import Engine
 from proventrail.storage.store import ClientStore
 
 MakeTopic = Callable[..., str]
+
+# The machine may be busy with something else: no test asserts on speed.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

@@ -187,6 +187,7 @@ def test_an_incompatible_schema_is_refused_by_the_registry(
     registry: SchemaRegistry, client: SchemaRegistryClient
 ) -> None:
     topic = uuid.uuid4().hex
+    assert registry.accepts(topic, '"string"'), "nothing is there yet that it could break with"
     registry.register(topic, "lineage_event")
     spoiled = json.loads(avro.schema_json("lineage_event"))
     spoiled["fields"].append({"name": "new", "type": "string"})

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
+from proventrail.schemas import avro
+from proventrail.schemas.registry import RegistryUnavailable
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.stream_processors.catalog import (
     Catalog,
@@ -78,6 +81,41 @@ def test_the_topic_is_followed(kafka_settings: KafkaSettings, make_topic: MakeTo
     assert [e["namespace"] for e in again.catalog.entries] == ["s3://lake"]
     for follower in (empty, loaded, again):
         follower.close()
+
+
+def test_entries_wait_for_a_schema_registry_that_is_away(
+    kafka_settings: KafkaSettings, make_topic: MakeTopic, tmp_path: Path
+) -> None:
+    """Those that came before in one read are not lost either; until then the catalogue stays as it was."""
+    away = True
+
+    def resolve(schema_id: int) -> str:
+        if away:
+            raise RegistryUnavailable("away")
+        return avro.schema_json("catalog_entry")
+
+    topic = make_topic(cleanup_policy="compact")
+    first, second = read_files([write(tmp_path, GOOD).parent])
+    write_changes(kafka_settings, differences([first], Catalog(), prune=False), topic)
+    follower = CatalogFollower(kafka_settings, topic, resolve).load()
+    framing = avro.Framing({"catalog_entry": 7})
+    changed = first.model_copy(update={"owner": "other"})
+    write_changes(kafka_settings, differences([changed], Catalog(), prune=False), topic)
+    write_changes(kafka_settings, differences([second], Catalog(), prune=False), topic, framing)
+    with pytest.raises(RegistryUnavailable):
+        CatalogFollower(kafka_settings, topic, resolve).load()
+    before = follower.catalog.version
+    for _ in range(5):
+        follower.poll(0.5)
+    assert len(follower.catalog.entries) == 1
+    away = False
+    deadline = time.monotonic() + 60
+    while len(follower.catalog.entries) < 2:
+        assert time.monotonic() < deadline
+        follower.poll(0.5)
+    follower.close()
+    assert follower.catalog.version != before
+    assert {entry["owner"] for entry in follower.catalog.entries} == {"other", ""}
 
 
 def test_the_version_follows_the_content_alone() -> None:

@@ -14,7 +14,9 @@ from confluent_kafka.admin import AdminClient
 
 from proventrail.embedded.broker import KafkaBroker
 from proventrail.schemas import avro
+from proventrail.schemas.registry import RegistryUnavailable
 from proventrail.schemas.settings import KafkaSettings
+from proventrail.schemas.wire import confluent_prefix
 from proventrail.stream_processors.catalog import Catalog
 from proventrail.stream_processors.process import RefineError, RefineProcess
 from proventrail.stream_processors.refine import Refine
@@ -50,14 +52,18 @@ class Bench:
         self.group = f"g-{uuid.uuid4().hex[:8]}"
         self._running: list[tuple[threading.Event, threading.Thread]] = []
         self.processes: list[RefineProcess] = []
+        self.processes: list[RefineProcess] = []
         self.failures: list[BaseException] = []
 
-    def process(self, **options: Any) -> RefineProcess:
+    def process(self, refine: Refine | None = None, **options: Any) -> RefineProcess:
         named = {"refined": self.refined, "dead_letters": self.dead, "observations": self.seen, **options}
-        return RefineProcess(self.settings, Refine(Catalog()), group=self.group, raw_topics=(self.raw,), **named)
+        return RefineProcess(
+            self.settings, refine or Refine(Catalog()), group=self.group, raw_topics=(self.raw,), **named
+        )
 
     def start(self, **options: Any) -> Callable[[], None]:
         process, stop = self.process(**options), threading.Event()
+        self.processes.append(process)
         self.processes.append(process)
 
         def run() -> None:
@@ -105,6 +111,19 @@ class Bench:
                 return distinct
             assert time.monotonic() < deadline
             found = len(rows) + 1
+
+    def count(self, topic: str) -> int:
+        """How many records the topic has now."""
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": "t"})
+        ends = [consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=30) for p in range(self.partitions)]
+        consumer.close()
+        return sum(high - low for low, high in ends)
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline, ([process.ready() for process in self.processes], self.failures)
+            time.sleep(0.02)
 
     def end(self) -> None:
         for stop, _ in self._running:
@@ -216,3 +235,30 @@ def test_without_a_place_for_dead_letters_it_stops_and_commits_nothing(bench: Be
 def test_settings_that_can_lose_events_are_refused(bench: Bench, unsafe: Json) -> None:
     with pytest.raises(RefineError, match="can lose events"):
         bench.process(**unsafe)
+
+
+def test_events_wait_for_a_schema_registry_that_is_away(bench: Bench) -> None:
+    """Not one is refused; a second worker joins meanwhile, and all are refined once it is back."""
+    away = threading.Event()
+    away.set()
+
+    def resolve(schema_id: int) -> str:
+        if away.is_set():
+            raise RegistryUnavailable("away")
+        return avro.schema_json("lineage_event")
+
+    by_id = confluent_prefix(7)
+    values = [by_id + event(i)[10:] if i % 3 else event(i) for i in range(100)]
+    bench.send([*values, b"garbage", b"garbage"])
+    for _ in range(2):
+        bench.start(refine=Refine(Catalog(), resolver=resolve))
+        bench.wait(lambda: all(process.ready() == (False, "away") for process in bench.processes))
+    time.sleep(2.5)
+    assert bench.count(bench.dead) == bench.count(bench.refined) == 0
+    away.clear()
+    rows = bench.read(bench.refined, "refined_event", 100)
+    letters = bench.read(bench.dead, "dead_letter", 2)
+    assert len({(row["raw_partition"], row["raw_offset"]) for row in [*rows, *letters]}) == 102
+    assert {letter["reason"] for letter in letters} == {"unknown-framing"}
+    bench.wait(lambda: all(process.ready()[0] for process in bench.processes))
+    assert not bench.failures
