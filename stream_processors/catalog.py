@@ -164,6 +164,7 @@ class CatalogFollower:
     def __init__(self, kafka: KafkaSettings, topic: str = CATALOG, resolver: avro.Resolver | None = None) -> None:
         self.catalog = Catalog()
         self._resolver = resolver
+        self._waiting = False
         self._topic = topic
         self._consumer = Consumer(
             {
@@ -201,8 +202,11 @@ class CatalogFollower:
         """
         try:
             self.catalog.change(self._changes(timeout))
+            self._waiting = False
         except RegistryUnavailable as error:
-            log.warning("%s; the catalogue stays as it was until then", error)
+            if not self._waiting:
+                log.warning("%s; the catalogue stays as it is until then", error)
+            self._waiting = True
 
     def _changes(self, timeout: float) -> dict[Key, Record | None]:
         changes: dict[Key, Record | None] = {}
