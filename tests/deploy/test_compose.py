@@ -23,13 +23,12 @@ from tests.deploy.composed import env_file, variables
 
 Services = dict[str, dict[str, Any]]
 
-JOBS = {"topics", "migrate", "schema-registry-volume"}
+JOBS = {"topics", "schemas", "migrate", "schema-registry-volume"}
 STAGES = {"refine-1", "refine-2", "sink-1", "sink-2"}
-# Passwords never stand on a command line; the registry's address is not an option of every command.
+# Passwords never stand on a command line.
 _NO_OPTION = {
     "PROVENTRAIL_SASL_PASSWORD",
     "PROVENTRAIL_CLICKHOUSE_PASSWORD",
-    "PROVENTRAIL_SCHEMA_REGISTRY_URL",
     TOKEN_VARIABLE,
 }
 
@@ -155,10 +154,19 @@ def parsed(service: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> click.Co
     """The context of the command that a service runs, its options from arguments and environment."""
     for name, value in service["environment"].items():
         monkeypatch.setenv(name, value)
-    name, *arguments = service["command"]
-    command = cli.get_command(click.Context(cli), name)
-    assert command is not None, name
-    return command.make_context(name, list(arguments))
+    command, arguments = command_of(service)
+    return command.make_context(command.name, arguments)
+
+
+def command_of(service: dict[str, Any]) -> tuple[click.Command, list[str]]:
+    """The command that a service runs, of a group the one in it, and its arguments."""
+    command: click.Command | None = cli
+    arguments = list(service["command"])
+    while isinstance(command, click.Group):
+        name, *arguments = arguments
+        command = command.get_command(click.Context(command), name)
+    assert command is not None, service["command"]
+    return command, arguments
 
 
 def test_every_command_of_ours_parses(composed: Services, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +174,7 @@ def test_every_command_of_ours_parses(composed: Services, monkeypatch: pytest.Mo
     for name, service in own(composed).items():
         with monkeypatch.context() as patch:
             commands[name] = parsed(service, patch)
-    assert set(commands) == {"topics", "migrate", "gateway", "cli", *STAGES}
+    assert set(commands) == {"topics", "schemas", "migrate", "gateway", "cli", *STAGES}
     assert commands["topics"].params["bootstrap_servers"] == "kafka-1:9092,kafka-2:9092,kafka-3:9092"
     assert commands["topics"].params["replication"] == 3
     for name in STAGES:
@@ -175,6 +183,11 @@ def test_every_command_of_ours_parses(composed: Services, monkeypatch: pytest.Mo
         assert commands[name].params["status_port"] == 9100
     assert commands["sink-1"].params["clickhouse_user"] == "ingest"
     assert commands["migrate"].params["clickhouse_user"] == "migrate"
+    # Writers do not start without the ids of their schemas, and all know the same registry.
+    assert commands["schemas"].info_name == "register"
+    urls = {commands[name].params["schema_registry_url"] for name in ("schemas", "gateway", *STAGES)}
+    assert len(urls) == 1
+    assert all("schemas" in composed[name]["depends_on"] for name in ("gateway", *STAGES))
 
 
 def test_the_gateway_asks_every_stage(composed: Services, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +197,6 @@ def test_the_gateway_asks_every_stage(composed: Services, monkeypatch: pytest.Mo
 
 def test_every_variable_of_our_containers_is_one_that_we_read(composed: Services) -> None:
     for name, service in own(composed).items():
-        command = cli.get_command(click.Context(cli), service["command"][0])
-        assert command is not None
+        command, _ = command_of(service)
         known = {option.envvar for option in command.params} | _NO_OPTION
         assert set(service["environment"]) <= known, name
