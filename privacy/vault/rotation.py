@@ -1,0 +1,75 @@
+"""Another key-encryption key, without a change to the log: subjects keep ids and keys, only the wrapping is new."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from proventrail.privacy.vault import keyring as rings
+from proventrail.privacy.vault.database import Session
+from proventrail.privacy.vault.errors import Refused
+from proventrail.privacy.vault.vault import Vault
+
+BATCH = 500
+
+
+def rotate_key(
+    vault: Vault, principal: str, *, batch: int = BATCH, progress: Callable[[int], None] = lambda _: None
+) -> int:
+    """Wrap the vault's rows under a new data key, and that one under the provider's key of now; how many rows.
+
+    The provider must still have the old key. Each batch is a transaction of its own and processors go on between them;
+    what was cut off is finished by the next call. `progress` gets the count after each batch. Raises Refused if the
+    provider's key is the one in use.
+    """
+    _begin(vault, principal)
+    done = 0
+    while rewrapped := _rewrap(vault, batch):
+        done += rewrapped
+        progress(done)
+    with vault.transaction("change") as session:
+        old = rings.generations(session)[:-1]
+        ring = vault.reload_keys(session)
+        vault.record(session, "rotate-key", {"key_id": ring.key_id, "principal": principal, "rows": done})
+        rings.drop_generations(session, old)
+        vault.reload_keys(session)
+    vault.database.scrub()
+    return done
+
+
+def needs_rotation(vault: Vault) -> bool:
+    """Whether a rotation was begun and not finished, or the provider has another key than the vault is under."""
+    with vault.transaction("read") as session:
+        return len(rings.generations(session)) > 1 or vault.reload_keys(session).key_id != vault.keys.key_id
+
+
+def _begin(vault: Vault, principal: str) -> None:
+    with vault.transaction("change") as session:
+        if len(rings.generations(session)) > 1:
+            return
+        ring = vault.reload_keys(session)
+        key_id = vault.keys.key_id
+        if ring.key_id == key_id:
+            raise Refused("the vault is under the key provider's current key: give the provider a new one first")
+        vault.record(session, "rotate-key.begin", {"key_id": key_id, "old_key_id": ring.key_id, "principal": principal})
+        rings.begin_generation(session, vault.keys, ring)
+        vault.reload_keys(session)
+
+
+def _rewrap(vault: Vault, batch: int) -> int:
+    with vault.transaction("change") as session:
+        ring = vault.reload_keys(session)
+        rows = _old_rows(session, ring.generation, batch)
+        changed = [
+            (ring.generation, ring.wrap_subject(ring.unwrap_subject(row), bytes(row[0]), row[2]), row[0])
+            for row in rows
+        ]
+        session.run_many("UPDATE subjects SET generation = ?, wrapped = ? WHERE lookup = ?", changed)
+    return len(rows)
+
+
+def _old_rows(session: Session, generation: int, limit: int) -> list[tuple[bytes, str, str, int, bytes]]:
+    rows = session.rows(
+        "SELECT lookup, subject_id, kind, generation, wrapped FROM subjects WHERE generation < ? LIMIT ?",
+        (generation, limit),
+    )
+    return [(bytes(row[0]), row[1], row[2], row[3], bytes(row[4])) for row in rows]
