@@ -15,6 +15,7 @@ from proventrail.cli.dead_letters import dead_letters
 from proventrail.cli.demo import demo
 from proventrail.cli.errors import UNAVAILABLE
 from proventrail.cli.ingest import ingest
+from proventrail.cli.privacy import privacy
 from proventrail.cli.schemas import schemas
 from proventrail.cli.stages import gateway, migrate, refine, sink, topics
 from proventrail.cli.status import status
@@ -23,6 +24,7 @@ from proventrail.cli.verify import verify_delivery
 from proventrail.embedded.errors import EmbeddedError
 from proventrail.gateway.auth import TokenError
 from proventrail.gateway.server import GatewayError
+from proventrail.privacy.vault import SealError, VaultError
 from proventrail.schemas.registry import RegistryError
 from proventrail.storage.engine import EngineError
 from proventrail.storage.errors import describe
@@ -42,10 +44,12 @@ _PLAIN = (
     ProgressError,
     RefineError,
     RegistryError,
+    SealError,
     SinkError,
     TokenError,
     TopicError,
     TimeoutError,
+    VaultError,
 )
 
 
@@ -66,6 +70,7 @@ for _command in (
     dead_letters,
     catalog,
     verify_delivery,
+    privacy,
     topics,
     schemas,
     migrate,

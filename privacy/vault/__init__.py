@@ -11,6 +11,7 @@ from proventrail.privacy.vault.errors import Refused, SealError, VaultError
 from proventrail.privacy.vault.keys import EnvKeys, FileKeys, KeyProvider, key_provider
 from proventrail.privacy.vault.subject import Subject
 from proventrail.privacy.vault.vault import Vault, open_vault, repair_vault
+from proventrail.privacy.vault.witness import Tombstone
 
 __all__ = [
     "EnvKeys",
@@ -19,6 +20,7 @@ __all__ = [
     "Refused",
     "SealError",
     "Subject",
+    "Tombstone",
     "Vault",
     "VaultError",
     "key_provider",

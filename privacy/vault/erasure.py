@@ -125,7 +125,8 @@ def _approve(vault: Vault, session: Session, request: Request, principal: str) -
     erased = len(approvals) >= APPROVALS
     if erased:
         details = {"subject": request.subject_id, "reason": request.reason, "requested_by": request.requested_by}
-        vault.record(session, "erase", {**details, "approved_by": list(approvals), "erased_at": moment})
+        proof = vault.keyring.tombstone_proof(request.subject_id, moment)
+        vault.record(session, "erase", {**details, "approved_by": list(approvals), "erased_at": moment, "proof": proof})
         bury(session, request.subject_id, moment)
     else:
         session.run(

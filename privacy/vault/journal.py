@@ -200,7 +200,7 @@ class Journal:
         sent = int(text) if text.strip().isdecimal() else 0
         return self.entries()[sent:]
 
-    def send(self, publish: Callable[[Event], None], flush: Callable[[], bool]) -> int:
+    def send(self, publish: Callable[[Event], object], flush: Callable[[], bool]) -> int:
         """Give `publish` what waits; count it as sent if `flush` says that all of it arrived. Gives how many did.
 
         An event that is sent twice has one event id, by which the pipeline stores it once.

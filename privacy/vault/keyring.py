@@ -7,9 +7,13 @@ the old key-encryption key alone. `data`: wraps the subjects' keys; one per gene
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from proventrail.privacy.vault.database import Row, Session
 from proventrail.privacy.vault.errors import VaultError
@@ -36,6 +40,14 @@ class Keyring:
     index: bytes = field(repr=False)
     data: dict[int, bytes] = field(repr=False)
     key_id: str
+
+    def tombstone_proof(self, subject_id: str, erased_at: str) -> str:
+        """Hex of an HMAC by which the vault knows a tombstone again that comes back from outside.
+
+        Anybody who may emit can write an event that looks like an erasure; only the vault can prove one.
+        """
+        key = HKDFExpand(SHA256(), KEY_BYTES, b"proventrail tombstone v1").derive(self.index)
+        return hmac.digest(key, f"{subject_id} {erased_at}".encode(), "sha256").hex()
 
     @property
     def generation(self) -> int:

@@ -10,6 +10,7 @@ import hmac
 import json
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -52,8 +53,9 @@ class Principals:
         rows = [{"name": p.name, "roles": list(p.roles), "token_sha256": p.token_sha256} for p in principals]
         write_private(self.path, json.dumps(rows, indent=1) + "\n", replace=True)
 
-    def add(self, name: str, roles: tuple[Role, ...]) -> str:
-        """Add a principal and give its token, which is nowhere kept. Raises Refused if the name is taken or unfit."""
+    def add(self, name: str, roles: tuple[Role, ...], before: Callable[[Principal], object] = lambda _: None) -> str:
+        """Add a principal and give its token, which is nowhere kept. `before` is called when all is right, and before
+        the file changes. Raises Refused if the name is taken or unfit."""
         if not _NAME.fullmatch(name):
             raise Refused("a principal's name has up to 64 letters, digits and . _ @ -")
         if not roles or not set(roles) <= set(ROLES):
@@ -62,14 +64,17 @@ class Principals:
         if any(principal.name == name for principal in found):
             raise Refused(f"there is a principal {name} already: remove it first to give it another token or role")
         token = secrets.token_urlsafe(32)
-        self._save([*found, Principal(name, tuple(sorted(set(roles))), _digest(token))])
+        added = Principal(name, tuple(sorted(set(roles))), _digest(token))
+        before(added)
+        self._save([*found, added])
         return token
 
-    def remove(self, name: str) -> None:
-        """Raises Refused if there is no such principal."""
+    def remove(self, name: str, before: Callable[[], object] = lambda: None) -> None:
+        """As `add`. Raises Refused if there is no such principal."""
         found = self.all()
         if all(principal.name != name for principal in found):
             raise Refused(f"there is no principal {name}")
+        before()
         self._save([principal for principal in found if principal.name != name])
 
     def authenticate(self, name: str, token: str, *roles: Role) -> Principal:

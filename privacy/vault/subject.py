@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import secrets
 from dataclasses import dataclass, field
 
-# Crockford's Base32 in lower case (crockford.com/base32.html): no i, l, o, u, so that an id can be read aloud.
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_VALUE = {char: value for value, char in enumerate(_ALPHABET)}
-# 26 characters carry 130 bits: the first one stands for three of the 128.
-_SUBJECT_ID = re.compile(rf"[0-7][{_ALPHABET}]{{25}}")
+# Base32 of RFC 4648 in lower case without padding; of the last character only three bits count.
+_SUBJECT_ID = re.compile(r"[a-z2-7]{25}[aeimquy4]")
 
 
 @dataclass(frozen=True)
@@ -23,18 +21,14 @@ class Subject:
 
 def encode_subject_id(data: bytes) -> str:
     """16 bytes -> 26 characters."""
-    number = int.from_bytes(data, "big")
-    return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+    return base64.b32encode(data).decode().lower().rstrip("=")
 
 
 def decode_subject_id(text: str) -> bytes:
     """26 characters -> 16 bytes. Raises ValueError if it is no subject id."""
     if not is_subject_id(text):
-        raise ValueError("not a subject id: 26 characters of Crockford's Base32 in lower case")
-    number = 0
-    for char in text:
-        number = number << 5 | _VALUE[char]
-    return number.to_bytes(16, "big")
+        raise ValueError("not a subject id: 26 characters of Base32 in lower case")
+    return base64.b32decode(text.upper() + "======")
 
 
 def is_subject_id(text: str) -> bool:

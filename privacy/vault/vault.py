@@ -6,7 +6,7 @@ import hmac
 import secrets
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from proventrail.privacy.vault.journal import Entry, Journal, Now, utc_now
 from proventrail.privacy.vault.keyring import Keyring
 from proventrail.privacy.vault.keys import KEY_BYTES, KeyProvider
 from proventrail.privacy.vault.subject import Subject, new_subject_id
+from proventrail.privacy.vault.witness import Tombstone
 
 PURPOSE = "purpose"
 """The kind of subjects that stand for no person: the keys of `Vault.purpose_key`."""
@@ -85,17 +86,18 @@ class Vault:
             self._keyring = rings.load(session, self.keys) or rings.create(session, self.keys)
         # Only now: a crash between the two leaves keys without a journal, which the next start mends.
         with self.transaction("change") as session:
-            witness.learn(session, self.journal)
+            witness.learn(session, self.journal, self.keyring)
 
-    def repair(self, more: Mapping[str, str]) -> int:
-        """Bring a restored database in line with the journal and with tombstones of elsewhere (subject id -> time).
+    def repair(self, tombstones: Iterable[Tombstone]) -> int:
+        """Bring a restored database in line with the journal and with tombstones that were exported.
 
-        Gives how many subjects were erased again. Raises VaultError if the journal's own chain is broken.
+        Gives how many subjects were erased again. Raises VaultError if the journal's own chain is broken, or a
+        tombstone is not of this vault.
         """
         with self.transaction("change") as session:
             if not rings.generations(session):
                 raise VaultError("the vault's database is empty: restore it first")
-            gone = witness.apply_tombstones(session, self.journal, more)
+            gone = witness.apply_tombstones(session, self.journal, self.reload_keys(session), tombstones)
         self.database.scrub()
         return gone
 
@@ -206,11 +208,12 @@ class Vault:
                 )
             ]
 
-    def tombstones(self) -> list[tuple[str, str]]:
-        """Subject id and time of each erasure, in the order of their times."""
+    def tombstones(self) -> list[Tombstone]:
+        """All erasures, in the order of their times."""
         with self.transaction("read") as session:
             rows = session.rows("SELECT subject_id, erased_at FROM tombstones ORDER BY erased_at, subject_id")
-        return [(subject_id, erased_at) for subject_id, erased_at in rows]
+        prove = self.keyring.tombstone_proof
+        return [Tombstone(subject_id, erased_at, prove(subject_id, erased_at)) for subject_id, erased_at in rows]
 
     def forget_cached(self, subject_id: str) -> None:
         """Drop an erased subject from this process's memory at once."""
@@ -282,12 +285,12 @@ def open_vault(
 def repair_vault(
     url_or_path: str | Path,
     keys: KeyProvider,
-    tombstones: Mapping[str, str],
+    tombstones: Iterable[Tombstone],
     *,
     journal: Path | None = None,
     now: Now = utc_now,
 ) -> int:
-    """Erase again what the journal and `tombstones` (subject id -> time) name, in a database that was restored.
+    """Erase again what the journal and `tombstones` name, in a database that was restored.
 
     Gives how many subjects that took away; the vault opens after it. Raises VaultError.
     """

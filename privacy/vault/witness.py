@@ -6,11 +6,24 @@ journal that was cut off, changed or restored by itself is seen as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hmac
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from proventrail.privacy.vault.database import Session
 from proventrail.privacy.vault.errors import VaultError
 from proventrail.privacy.vault.journal import Entry, Journal, State, state_of
+from proventrail.privacy.vault.keyring import Keyring
+
+
+@dataclass(frozen=True)
+class Tombstone:
+    """An erased subject, as it leaves the vault and comes back; `proof` is `Keyring.tombstone_proof`."""
+
+    subject_id: str
+    erased_at: str
+    proof: str
+
 
 _HEAD = "journal "
 _APPLY = "run `proventrail privacy tombstones apply`"
@@ -70,7 +83,7 @@ def erased_in(session: Session) -> set[str]:
     return {row[0] for row in session.rows("SELECT subject_id FROM tombstones")}
 
 
-def learn(session: Session, journal: Journal) -> None:
+def learn(session: Session, journal: Journal, keyring: Keyring) -> None:
     """Begin a journal where there is none, and note in it what was erased from other machines."""
     entries = journal.entries()
     if not entries:
@@ -78,24 +91,38 @@ def learn(session: Session, journal: Journal) -> None:
     known = state_of(entries).erased
     for subject_id, erased_at in session.rows("SELECT subject_id, erased_at FROM tombstones ORDER BY subject_id"):
         if subject_id not in known:
-            record(session, journal, "tombstone", {"subject": subject_id, "erased_at": erased_at})
+            _record_tombstone(session, journal, keyring, subject_id, erased_at)
 
 
-def apply_tombstones(session: Session, journal: Journal, more: Mapping[str, str]) -> int:
-    """Erase again what the journal and `more` (subject id -> time) say was erased, and hold what was held; how many
-    subjects that took away."""
+def _record_tombstone(session: Session, journal: Journal, keyring: Keyring, subject_id: str, erased_at: str) -> None:
+    proof = keyring.tombstone_proof(subject_id, erased_at)
+    record(session, journal, "tombstone", {"subject": subject_id, "erased_at": erased_at, "proof": proof})
+
+
+def apply_tombstones(session: Session, journal: Journal, keyring: Keyring, given: Iterable[Tombstone]) -> int:
+    """Erase again what the journal and `given` say was erased, and hold what was held; how many subjects that took
+    away. Raises VaultError for a tombstone that this vault did not make."""
+    more = {stone.subject_id: stone.erased_at for stone in given if _is_proven(stone, keyring)}
     entries = journal.entries()
     state = state_of(entries)
     gone = 0
     for subject_id, erased_at in {**more, **state.erased}.items():
         gone += bury(session, subject_id, erased_at)
         if subject_id not in state.erased:
-            record(session, journal, "tombstone", {"subject": subject_id, "erased_at": erased_at})
+            _record_tombstone(session, journal, keyring, subject_id, erased_at)
     for subject_id, hold in state.held.items():
         if subject_id not in more:
             put_hold(session, subject_id, hold["reason"], hold["principal"], hold["since"])
     record(session, journal, "vault.repair", {"purged": gone})
     return gone
+
+
+def _is_proven(stone: Tombstone, keyring: Keyring) -> bool:
+    if not hmac.compare_digest(
+        keyring.tombstone_proof(stone.subject_id, stone.erased_at).encode(), stone.proof.encode()
+    ):
+        raise VaultError(f"the tombstone of {stone.subject_id} is not of this vault: nothing was erased by it")
+    return True
 
 
 def put_hold(session: Session, subject_id: str, reason: str, principal: str, since: str) -> None:

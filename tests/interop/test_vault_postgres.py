@@ -112,7 +112,7 @@ def test_each_machine_is_a_witness_of_an_erasure(place: Place, url: str, tmp_pat
     for journal in (other, place.journal):
         with pytest.raises(VaultError, match="1 erasures"):
             open_vault(url, place.keys, journal=journal)
-    assert repair_vault(url, place.keys, {}, journal=other) == 1
+    assert repair_vault(url, place.keys, [], journal=other) == 1
     assert place.open().key_of([subject.subject_id]) == {}
 
 

@@ -124,7 +124,7 @@ def test_the_construction_is_the_documented_one():
     body = base64.urlsafe_b64decode(token.split(".")[2] + "==")
     assert body[:32] == hmac.new(both[:32], message, "sha256").digest()
     assert len(body) == 32 + 16
-    assert token == ("ptk1.00041061050r3gg28a1c60t3gf.5rkLWHgBWSvgPG-ua0sP8d9hiFJdYmYyRg6ep3ZzWMqQYRVn4s8rr4vRCtKTIS4Q")
+    assert token == ("ptk1.aaaqeayeaudaocajbifqydiob4.9wBEwNcBQq-GNHJ_nygE3dTg2_fgrt9iT0qhlmbe7-4YTk2yaigHcZylJAe_Vya4")
 
 
 def test_text_and_bytes_are_not_interchangeable():
@@ -153,11 +153,11 @@ def test_subject_ids(raw):
     assert decode_subject_id(text) == raw
     assert is_subject_id(text)
     assert not is_subject_id(text + "\n")
-    assert not is_subject_id(text.upper()) or text.isdigit()
+    assert not is_subject_id(text.upper())
 
 
 def test_subject_ids_that_are_none():
-    for text in ("", "z" * 26, "8" + "0" * 25, "u" + "0" * 25, str(uuid.uuid4()), "0" * 25):
+    for text in ("", "z" * 26, "8" + "a" * 25, "A" * 26, "a" * 25 + "b", str(uuid.uuid4()), "a" * 25):
         with pytest.raises(ValueError):
             decode_subject_id(text)
 

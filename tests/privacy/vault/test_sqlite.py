@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from proventrail.privacy.vault import FileKeys, Vault, VaultError, open_vault, repair_vault
+from proventrail.privacy.vault import FileKeys, Tombstone, Vault, VaultError, open_vault, repair_vault
 from proventrail.privacy.vault.erasure import add_hold, holds
 from proventrail.privacy.vault.reveal import reveal
 from proventrail.privacy.vault.rotation import rotate_key
@@ -161,40 +161,43 @@ def test_an_unreachable_server_is_an_error_without_its_password(tmp_path: Path) 
     assert "secret" not in str(raised.value)
 
 
+Restored = tuple[Place, str, list[Tombstone]]
+
+
 # -- restored backups --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def restored(place: Place, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, str]:
-    """A vault whose database was restored from before an erasure; and who was erased."""
+def restored(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Restored:
+    """A vault whose database was restored from before an erasure; who was erased; the tombstones of before."""
     vault = place.open()
     subjects = vault.subjects([EMAIL, *MANY])
     backup = tmp_path_factory.mktemp("backup") / "vault.db"
     copy_database(place, backup)
     erase(vault, subjects[0].subject_id)
+    exported = vault.tombstones()
     restore_database(place, backup)
-    return place, subjects[0].subject_id
+    return place, subjects[0].subject_id, exported
 
 
-def test_a_restored_backup_does_not_bring_an_erased_subject_back(restored: tuple[Place, str]) -> None:
-    place, subject_id = restored
+def test_a_restored_backup_does_not_bring_an_erased_subject_back(restored: Restored) -> None:
+    place, subject_id, _ = restored
     with pytest.raises(VaultError, match=r"older than its journal, by 1 erasures: run .*tombstones apply"):
         place.open()
-    assert repair_vault(place.url, place.keys, {}, journal=place.journal) == 1
+    assert repair_vault(place.url, place.keys, [], journal=place.journal) == 1
     vault = place.open()
     assert vault.key_of([subject_id]) == {}
     assert vault.subjects([EMAIL])[0].subject_id != subject_id
-    assert repair_vault(place.url, place.keys, {}, journal=place.journal) == 0
+    assert repair_vault(place.url, place.keys, [], journal=place.journal) == 0
 
 
-def test_to_remove_the_journal_does_not_help(restored: tuple[Place, str]) -> None:
-    place, subject_id = restored
+def test_to_remove_the_journal_does_not_help(restored: Restored) -> None:
+    place, subject_id, exported = restored
     place.journal.unlink()
     with pytest.raises(VaultError, match=r"journal .* is gone"):
         place.open()
     # What the pipeline's audit log knows is enough to go on.
-    found = {subject_id: "2026-11-25T00:00:00.000000Z"}
-    assert repair_vault(place.url, place.keys, found, journal=place.journal) == 1
+    assert repair_vault(place.url, place.keys, exported, journal=place.journal) == 1
     assert place.open().key_of([subject_id]) == {}
 
 
@@ -239,7 +242,7 @@ def test_a_database_that_is_gone_is_not_begun_anew(place: Place) -> None:
     with pytest.raises(VaultError, match="database is gone"):
         place.open()
     with pytest.raises(VaultError, match="empty"):
-        repair_vault(place.url, place.keys, {}, journal=place.journal)
+        repair_vault(place.url, place.keys, [], journal=place.journal)
 
 
 def test_a_restored_backup_has_its_legal_holds_again(place: Place, tmp_path: Path) -> None:
@@ -251,7 +254,7 @@ def test_a_restored_backup_has_its_legal_holds_again(place: Place, tmp_path: Pat
     restore_database(place, tmp_path / "backup.db")
     with pytest.raises(VaultError, match="1 legal holds"):
         place.open()
-    repair_vault(place.url, place.keys, {}, journal=place.journal)
+    repair_vault(place.url, place.keys, [], journal=place.journal)
     assert holds(place.open()) == before
 
 
@@ -278,3 +281,15 @@ def test_killed_before_the_journal_was_begun_it_is_begun_later(place: Place) -> 
     place.journal.unlink()
     place.open()
     assert place.journal.exists()
+
+
+def test_a_tombstone_that_the_vault_did_not_make_erases_nothing(place: Place) -> None:
+    """Anybody who may emit could write an event that looks like one."""
+    vault = place.open()
+    [subject] = vault.subjects([EMAIL])
+    erase(vault, vault.subjects([("email", "other")])[0].subject_id)
+    [stone] = vault.tombstones()
+    for forged in (Tombstone(subject.subject_id, stone.erased_at, stone.proof), Tombstone(stone.subject_id, "", "é")):
+        with pytest.raises(VaultError, match="not of this vault"):
+            repair_vault(place.url, place.keys, [forged], journal=place.journal)
+    assert subject.subject_id in place.open().key_of([subject.subject_id])
