@@ -37,6 +37,7 @@ _PRODUCER = "https://github.com/proventrail/proventrail"
 _SCHEMA_URL = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/JobEvent"
 _FACET_SCHEMA = f"{_PRODUCER}/schemas/{FACET}.json"
 _NOTHING = "0" * 64
+_TAIL = 1 << 16
 
 Event = dict[str, Any]
 Now = Callable[[], datetime]
@@ -100,6 +101,14 @@ def state_of(entries: list[Entry]) -> State:
     return state
 
 
+def _parsed(line: bytes) -> Entry:
+    try:
+        found = json.loads(line)
+        return Entry(found["sequence"], found["hash"], found["event"])
+    except (ValueError, KeyError, TypeError):
+        raise VaultError("the vault's journal was changed: a line of it is none") from None
+
+
 def _hash(sequence: int, previous: str, event: Event) -> str:
     text = json.dumps([sequence, previous, event], separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -141,14 +150,13 @@ class Journal:
         return entries
 
     @property
-    def exists(self) -> bool:
-        return bool(self.entries())
-
-    @property
     def id(self) -> str:
         """Which journal this is: the hash of its first line; "" if it has none."""
-        entries = self.entries()
-        return entries[0].hash if entries else ""
+        try:
+            with self.path.open("rb") as file:
+                return _parsed(file.readline()).hash
+        except FileNotFoundError:
+            return ""
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
@@ -167,15 +175,23 @@ class Journal:
     def append(self, action: str, details: Mapping[str, object]) -> Entry:
         """Add an event, durably; gives its entry. `details` must hold subject ids and never a value."""
         with self._locked() as handle:
-            entries = self.entries()
-            self._cut_torn_line(handle)
-            if not entries:
-                entries = [self._write(handle, None, "journal", {"journal": secrets.token_hex(16)})]
-            return self._write(handle, entries[-1], action, details)
+            last = self._last(handle) or self._write(handle, None, "journal", {"journal": secrets.token_hex(16)})
+            return self._write(handle, last, action, details)
 
-    def _cut_torn_line(self, handle: int) -> None:
-        data = self.path.read_bytes()
-        os.ftruncate(handle, data.rfind(b"\n") + 1)
+    def _last(self, handle: int) -> Entry | None:
+        """The last line, once what a crash cut off is removed behind it."""
+        size = os.fstat(handle).st_size
+        reach = _TAIL
+        while True:
+            start = max(0, size - reach)
+            tail = os.pread(handle, reach, start)
+            end = tail.rfind(b"\n") + 1
+            begin = tail.rfind(b"\n", 0, end - 1) + 1 if end else 0
+            if begin or not start:
+                break
+            reach *= 2
+        os.ftruncate(handle, start + end)
+        return _parsed(tail[begin:end]) if end else None
 
     def _write(self, handle: int, last: Entry | None, action: str, details: Mapping[str, object]) -> Entry:
         sequence, previous = (last.sequence + 1, last.hash) if last else (0, _NOTHING)
