@@ -13,9 +13,9 @@ from proventrail.cli.errors import NO, USAGE, CommandError
 from proventrail.cli.output import format_option, show
 from proventrail.cli.vault_access import VaultAccess, as_principal, subject_option, with_vault
 from proventrail.privacy.vault import FileKeys, Tombstone, repair_vault
-from proventrail.privacy.vault.erasure import add_hold, holds, remove_hold
+from proventrail.privacy.vault.erasure import add_hold, holds, remove_hold, withdraw_approvals
 from proventrail.privacy.vault.principals import ROLES, Role
-from proventrail.privacy.vault.rotation import needs_rotation, rotate_key
+from proventrail.privacy.vault.rotation import destroy_old_keys, rotate_key
 from proventrail.storage.privacy import logged_tombstones
 
 
@@ -84,9 +84,10 @@ def principals_add(access: VaultAccess, name: str, roles: tuple[Role, ...]) -> N
 @click.argument("name")
 @with_vault
 def principals_remove(access: VaultAccess, name: str) -> None:
-    """Remove a principal; its token proves nothing any more."""
+    """Remove a principal; its token proves nothing any more, and its approvals of what waits are void."""
     with access.opened() as vault, vault.transaction("change") as session:
         access.principals.remove(name, lambda: vault.record(session, "principal.remove", {"principal": name}))
+        withdraw_approvals(session, name)
     click.echo(f"removed: {name}")
 
 
@@ -117,12 +118,10 @@ def rotate(access: VaultAccess, destroy_old: bool, principal: str) -> None:
     if destroy_old and not isinstance(keys, FileKeys):
         raise CommandError("--destroy-old works on a key file: elsewhere remove the old key yourself", USAGE)
     with access.opened() as vault:
-        if isinstance(keys, FileKeys) and not needs_rotation(vault):
-            keys.rotate()
-        done = rotate_key(vault, name)
+        done = rotate_key(vault, name, renew=keys.rotate if isinstance(keys, FileKeys) else None)
         click.echo(f"{done} subjects are under the key {keys.key_id}")
         if isinstance(keys, FileKeys) and destroy_old:
-            gone = keys.destroy_old()
+            gone = destroy_old_keys(vault, keys)
             click.echo(f"destroyed: {', '.join(gone) or 'none, there was no older key'}")
 
 

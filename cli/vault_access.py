@@ -71,7 +71,7 @@ class VaultAccess:
         """The name, once the token proves it and it has one of `roles`."""
         token = os.environ.get("PROVENTRAIL_TOKEN") or click.prompt(f"token of {name}", hide_input=True, err=True)
         try:
-            return self.principals.authenticate(name, token, *roles).name
+            return self.principals.authenticate(name, token.strip(), *roles).name
         except Refused as error:
             raise CommandError(str(error), NO) from None
 

@@ -137,6 +137,11 @@ def _approve(vault: Vault, session: Session, request: Request, principal: str) -
     return replace(request, approvals=approvals, erased=erased)
 
 
+def withdraw_approvals(session: Session, principal: str) -> None:
+    """Make void what a principal that is removed has approved and that was not carried out yet."""
+    session.run("DELETE FROM erasure_approvals WHERE principal = ?", (principal,))
+
+
 def requests(vault: Vault) -> list[Request]:
     """Erasures that wait for an approval, the oldest first."""
     now = vault.journal.now()

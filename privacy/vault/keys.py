@@ -12,7 +12,7 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -129,7 +129,10 @@ class FileKeys:
         return decrypt_key(found[1][key_id], wrapped, context)
 
     def rotate(self) -> str:
-        """Add a new key and make it the current one; older ones stay until `destroy_old`. Gives its id."""
+        """Add a new key and make it the current one; older ones stay until `destroy_all_but`. Gives its id.
+
+        To be called in a transaction of the vault: of two at once, one would overwrite the other's key.
+        """
         found = self._load()
         keys = dict(found[1]) if found else {}
         key = secrets.token_bytes(KEY_BYTES)
@@ -137,13 +140,14 @@ class FileKeys:
         self._save(_id_of(key), keys, replace=True)
         return _id_of(key)
 
-    def destroy_old(self) -> list[str]:
-        """Remove all keys but the current one; what only they open is unreadable from then on. Gives their ids."""
+    def destroy_all_but(self, used: Collection[str]) -> list[str]:
+        """Remove all keys but the current one and `used`; what only they open is unreadable from then on. Gives their
+        ids."""
         current, keys = self._load() or ("", {})
-        old = sorted(key_id for key_id in keys if key_id != current)
-        if old:
-            self._save(current, {current: keys[current]}, replace=True)
-        return old
+        kept = {key_id: key for key_id, key in keys.items() if key_id == current or key_id in used}
+        if len(kept) < len(keys):
+            self._save(current, kept, replace=True)
+        return sorted(keys.keys() - kept.keys())
 
 
 class EnvKeys:

@@ -36,7 +36,10 @@ def read_private(path: Path) -> str | None:
         raise VaultError(f"{path} can't be read ({error.strerror}): it must be a plain file of yours") from None
     with os.fdopen(handle, encoding="utf-8") as file:
         check_private(path)
-        return file.read()
+        try:
+            return file.read()
+        except UnicodeDecodeError:
+            raise VaultError(f"{path} is damaged: it is no text. Restore it from a backup") from None
 
 
 def write_private(path: Path, text: str, *, replace: bool) -> bool:

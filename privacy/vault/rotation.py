@@ -7,21 +7,27 @@ from collections.abc import Callable
 from proventrail.privacy.vault import keyring as rings
 from proventrail.privacy.vault.database import Session
 from proventrail.privacy.vault.errors import Refused
+from proventrail.privacy.vault.keys import FileKeys
 from proventrail.privacy.vault.vault import Vault
 
 BATCH = 500
 
 
 def rotate_key(
-    vault: Vault, principal: str, *, batch: int = BATCH, progress: Callable[[int], None] = lambda _: None
+    vault: Vault,
+    principal: str,
+    *,
+    renew: Callable[[], object] | None = None,
+    batch: int = BATCH,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> int:
     """Wrap the vault's rows under a new data key, and that one under the provider's key of now; how many rows.
 
-    The provider must still have the old key. Each batch is a transaction of its own and processors go on between them;
-    what was cut off is finished by the next call. `progress` gets the count after each batch. Raises Refused if the
-    provider's key is the one in use.
+    Where the provider's key is the one in use, `renew` is to give it another; without `renew`, Refused is raised. The
+    provider must still have the old key. Each batch is a transaction of its own and processors go on between them; what
+    was cut off is finished by the next call. `progress` gets the count after each batch.
     """
-    _begin(vault, principal)
+    _begin(vault, principal, renew)
     done = 0
     while rewrapped := _rewrap(vault, batch):
         done += rewrapped
@@ -36,20 +42,23 @@ def rotate_key(
     return done
 
 
-def needs_rotation(vault: Vault) -> bool:
-    """Whether a rotation was begun and not finished, or the provider has another key than the vault is under."""
-    with vault.transaction("read") as session:
-        return len(rings.generations(session)) > 1 or vault.reload_keys(session).key_id != vault.keys.key_id
+def destroy_old_keys(vault: Vault, keys: FileKeys) -> list[str]:
+    """Remove from the key file what neither the vault nor the next row needs; backups of the vault that are wrapped
+    under those keys cannot be read any more. Gives their ids."""
+    with vault.transaction("change") as session:
+        return keys.destroy_all_but({row[0] for row in session.rows("SELECT key_id FROM vault_keys")})
 
 
-def _begin(vault: Vault, principal: str) -> None:
+def _begin(vault: Vault, principal: str, renew: Callable[[], object] | None) -> None:
     with vault.transaction("change") as session:
         if len(rings.generations(session)) > 1:
             return
         ring = vault.reload_keys(session)
+        if ring.key_id == vault.keys.key_id:
+            if renew is None:
+                raise Refused("the vault is under the key provider's current key: give the provider a new one first")
+            renew()
         key_id = vault.keys.key_id
-        if ring.key_id == key_id:
-            raise Refused("the vault is under the key provider's current key: give the provider a new one first")
         vault.record(session, "rotate-key.begin", {"key_id": key_id, "old_key_id": ring.key_id, "principal": principal})
         rings.begin_generation(session, vault.keys, ring)
         vault.reload_keys(session)

@@ -84,6 +84,13 @@ def test_erase_takes_two_approvers(run: Commands) -> None:
     assert actions(run)[-3:] == ["erase.request", "erase.approve", "erase"]
 
 
+def test_the_approval_of_a_principal_that_was_removed_is_void(run: Commands) -> None:
+    subject = run.subject().subject_id
+    run("erase", "--subject", subject, "--reason", "TICKET-1", "--approve", who="anna")
+    run("principals", "remove", "anna")
+    assert "1 of 2 approvals" in run("erase", "--subject", subject, "--approve", who="bert").stdout
+
+
 def test_a_legal_hold_blocks_with_a_clear_line(run: Commands) -> None:
     subject = run.subject().subject_id
     run("hold", "add", "--subject", subject, "--reason", "CASE-7", who="anna")

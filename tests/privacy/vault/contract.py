@@ -18,7 +18,7 @@ from proventrail.privacy.vault import FileKeys, Refused, SealError, Vault, Vault
 from proventrail.privacy.vault.erasure import add_hold, holds, remove_hold, request_erasure, requests
 from proventrail.privacy.vault.journal import Journal
 from proventrail.privacy.vault.reveal import reveal
-from proventrail.privacy.vault.rotation import needs_rotation, rotate_key
+from proventrail.privacy.vault.rotation import destroy_old_keys, rotate_key
 from proventrail.privacy.vault.seal import seal, seal_bytes, subject_of_bytes, unseal, unseal_bytes
 from proventrail.privacy.vault.subject import is_subject_id
 
@@ -352,12 +352,8 @@ class VaultContract:
         running.subjects(MANY[:10])
         with pytest.raises(Refused, match="new one first"):
             rotate_key(vault, "anna")
-        keys = place.keys
-        keys.rotate()
-        assert needs_rotation(vault)
-        assert rotate_key(vault, "anna", batch=70) == 300
-        assert not needs_rotation(vault)
-        assert len(keys.destroy_old()) == 1
+        assert rotate_key(vault, "anna", renew=place.keys.rotate, batch=70) == 300
+        assert len(destroy_old_keys(vault, place.keys)) == 1
         assert place.open().subjects(MANY) == before
         # A process that was running meanwhile reads and makes rows under the new key.
         place.clock.seconds += 60
@@ -370,34 +366,53 @@ class VaultContract:
         old._save(*_parts(place.keys), replace=True)
         running = open_vault(place.url, old, journal=place.journal)
         place.opened.append(running)
-        place.keys.rotate()
-        rotate_key(vault, "anna")
+        rotate_key(vault, "anna", renew=place.keys.rotate)
         with pytest.raises(VaultError, match="does not hold the key"):
             running.subjects([("email", "new")])
 
     def test_rotation_that_is_killed_goes_on(self, place: Place, vault: Vault) -> None:
         before = vault.subjects(MANY)
         code = (
-            "keys.rotate()\n"
-            "rotation.rotate_key(vault, 'anna', batch=70, progress=lambda done: die() if done == 140 else None)"
+            "rotation.rotate_key(vault, 'anna', renew=keys.rotate, batch=70, "
+            "progress=lambda done: die() if done == 140 else None)"
         )
         wait_killed(place.child(code))
         # Half of the rows are under the new key: both keys are needed, and everything works.
-        assert needs_rotation(vault)
+        assert destroy_old_keys(vault, place.keys) == [], "the old key is in use"
         half = place.open()
         assert half.subjects(MANY) == before
         [new] = half.subjects([("email", "new")])
         assert rotate_key(vault, "anna", batch=70) == 160
-        place.keys.destroy_old()
+        assert len(destroy_old_keys(vault, place.keys)) == 1
         assert place.open().subjects([*MANY, ("email", "new")]) == [*before, new]
 
     def test_the_old_key_is_needed_until_the_rotation_is_done(self, place: Place, vault: Vault) -> None:
         vault.subjects(MANY)
-        code = "keys.rotate()\nrotation.rotate_key(vault, 'anna', batch=70, progress=die)"
-        wait_killed(place.child(code))
-        place.keys.destroy_old()
+        wait_killed(place.child("rotation.rotate_key(vault, 'anna', renew=keys.rotate, batch=70, progress=die)"))
+        place.keys.destroy_all_but([])
         with pytest.raises(VaultError, match="does not hold the key"):
             place.open()
+
+    def test_rotation_that_is_killed_before_it_began_takes_the_key_that_was_made(
+        self, place: Place, vault: Vault
+    ) -> None:
+        before = vault.subjects([EMAIL])
+        wait_killed(
+            place.child("keyring.begin_generation = die\nrotation.rotate_key(vault, 'anna', renew=keys.rotate)")
+        )
+        made = place.keys.key_id
+        assert place.open().subjects([EMAIL]) == before
+        assert rotate_key(vault, "anna", renew=place.keys.rotate) == 1
+        assert place.keys.key_id == made
+
+    def test_two_rotations_at_once_lose_no_key(self, place: Place, vault: Vault) -> None:
+        before = vault.subjects(MANY)
+        children = [place.child("rotation.rotate_key(vault, 'anna', renew=keys.rotate, batch=20)") for _ in range(3)]
+        for child in children:
+            child.communicate(timeout=120)
+        assert [child.returncode for child in children] == [0, 0, 0]
+        destroy_old_keys(vault, place.keys)
+        assert place.open().subjects(MANY) == before
 
     # -- keys that are missing or wrong --------------------------------------------------------------------------------
 

@@ -73,6 +73,15 @@ def test_a_line_that_a_crash_cut_off_never_counted(
     assert [entry.facet.get("subject") for entry in journal.entries()] == [None, None, "next"]
 
 
+def test_a_journal_of_other_bytes_is_an_error(journal: Journal) -> None:
+    journal.append("reveal", {})
+    journal.path.write_bytes(b"\xff\xfe\n")
+    with pytest.raises(VaultError, match="damaged"):
+        journal.entries()
+    with pytest.raises(VaultError, match="was changed"):
+        journal.append("reveal", {})
+
+
 def test_a_first_line_that_was_cut_off(journal: Journal) -> None:
     journal.append("reveal", {})
     journal.path.write_bytes(journal.path.read_bytes()[:30])

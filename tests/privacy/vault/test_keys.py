@@ -112,8 +112,9 @@ def test_rotation_keeps_old_keys_until_they_are_destroyed(tmp_path: Path) -> Non
     second = keys.rotate()
     assert keys.key_id == second != first
     assert keys.unwrap(wrapped, b"c", first) == OTHER
-    assert keys.destroy_old() == [first]
-    assert keys.destroy_old() == []
+    assert keys.destroy_all_but([first]) == []
+    assert keys.destroy_all_but([]) == [first]
+    assert keys.destroy_all_but([]) == []
     with pytest.raises(VaultError, match=f"does not hold the key {first}"):
         keys.unwrap(wrapped, b"c", first)
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from proventrail.privacy.vault import FileKeys, Tombstone, Vault, VaultError, open_vault, repair_vault
+from proventrail.privacy.vault import FileKeys, Tombstone, Vault, VaultError, database, open_vault, repair_vault
 from proventrail.privacy.vault.erasure import add_hold, holds
 from proventrail.privacy.vault.reveal import reveal
-from proventrail.privacy.vault.rotation import rotate_key
+from proventrail.privacy.vault.rotation import destroy_old_keys, rotate_key
 from proventrail.privacy.vault.seal import seal
 from tests.privacy.vault.contract import EMAIL, EVENT, MANY, PATH, Place, VaultContract, erase
 
@@ -83,8 +83,7 @@ def test_no_value_and_no_key_in_any_file(place: Place) -> None:
     token = seal(subjects[-1], "jane@example.org", event_id=EVENT, path=PATH)
     reveal(vault, token, "rita", event_id=EVENT, path=PATH)
     erase(vault, subjects[-1].subject_id)
-    place.keys.rotate()
-    rotate_key(vault, "anna")
+    rotate_key(vault, "anna", renew=place.keys.rotate)
     for name, data in files_of(place.folder / "vault").items():
         assert b"jane" not in data, name
         assert b"person" not in data, name
@@ -113,6 +112,28 @@ def test_commits_are_synced(place: Place) -> None:
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA secure_delete").fetchone() == (1,)
+
+
+def test_an_erasure_says_when_a_reader_holds_the_old_row_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.2)
+    vault = place.open()
+    [subject] = vault.subjects([EMAIL])
+    reader = place.open()
+    with reader.transaction("read") as session:
+        session.rows("SELECT count(*) FROM subjects")
+        with pytest.raises(VaultError, match=r"the row is deleted, but .*-wal still holds it"):
+            erase(vault, subject.subject_id)
+    assert vault.key_of([subject.subject_id]) == {}
+    repair_vault(place.url, place.keys, [], journal=place.journal)
+    assert not Path(place.url + "-wal").exists() or not Path(place.url + "-wal").read_bytes()
+
+
+def test_a_vault_that_another_process_keeps_locked_is_an_error(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.2)
+    vault, other = place.open(), place.open()
+    with other.transaction("change"), pytest.raises(VaultError, match="SQLITE_BUSY"):
+        vault.subjects([EMAIL])
+    assert len(vault.subjects([EMAIL])) == 1
 
 
 # -- unreachable or damaged --------------------------------------------------------------------------------------------
@@ -263,9 +284,8 @@ def test_a_backup_is_unreadable_once_the_old_key_is_destroyed(place: Place, tmp_
     vault = place.open()
     vault.subjects([EMAIL])
     copy_database(place, tmp_path / "backup.db")
-    place.keys.rotate()
-    rotate_key(vault, "anna")
-    place.keys.destroy_old()
+    rotate_key(vault, "anna", renew=place.keys.rotate)
+    destroy_old_keys(vault, place.keys)
     restore_database(place, tmp_path / "backup.db")
     with pytest.raises(VaultError, match="does not hold the key"):
         place.open()
