@@ -29,15 +29,12 @@ def rotate_key(
     """
     _begin(vault, principal, renew)
     done = 0
-    while rewrapped := _rewrap(vault, batch):
-        done += rewrapped
-        progress(done)
-    with vault.transaction("change") as session:
-        old = rings.generations(session)[:-1]
-        ring = vault.reload_keys(session)
-        vault.record(session, "rotate-key", {"key_id": ring.key_id, "principal": principal, "rows": done})
-        rings.drop_generations(session, old)
-        vault.reload_keys(session)
+    finished = False
+    while not finished:
+        while rewrapped := _rewrap(vault, batch):
+            done += rewrapped
+            progress(done)
+        finished = _finish(vault, principal, done)
     vault.database.scrub()
     return done
 
@@ -74,6 +71,18 @@ def _rewrap(vault: Vault, batch: int) -> int:
         ]
         session.run_many("UPDATE subjects SET generation = ?, wrapped = ? WHERE lookup = ?", changed)
     return len(rows)
+
+
+def _finish(vault: Vault, principal: str, rows: int) -> bool:
+    """Drop the old data keys; False, and nothing is dropped, if another rotation has begun since the last batch."""
+    with vault.transaction("change") as session:
+        ring = vault.reload_keys(session)
+        if _old_rows(session, ring.generation, 1):
+            return False
+        vault.record(session, "rotate-key", {"key_id": ring.key_id, "principal": principal, "rows": rows})
+        rings.drop_generations(session, rings.generations(session)[:-1])
+        vault.reload_keys(session)
+    return True
 
 
 def _old_rows(session: Session, generation: int, limit: int) -> list[tuple[bytes, str, str, int, bytes]]:

@@ -14,7 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from proventrail.privacy.vault import FileKeys, Refused, SealError, Vault, VaultError, open_vault, repair_vault
+from proventrail.privacy.vault import (
+    FileKeys,
+    Refused,
+    SealError,
+    Vault,
+    VaultError,
+    open_vault,
+    repair_vault,
+    rotation,
+)
 from proventrail.privacy.vault.erasure import add_hold, holds, remove_hold, request_erasure, requests
 from proventrail.privacy.vault.journal import Journal
 from proventrail.privacy.vault.reveal import reveal
@@ -404,6 +413,21 @@ class VaultContract:
         assert place.open().subjects([EMAIL]) == before
         assert rotate_key(vault, "anna", renew=place.keys.rotate) == 1
         assert place.keys.key_id == made
+
+    def test_a_rotation_that_another_overtakes_drops_no_key_in_use(
+        self, place: Place, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = vault.subjects(MANY)
+        original, calls = rotation._rewrap, [0]
+
+        def overtaken(*args):
+            # As if all rows were done, then another process had begun the next generation.
+            calls[0] += 1
+            return 0 if calls[0] == 1 else original(*args)
+
+        monkeypatch.setattr(rotation, "_rewrap", overtaken)
+        assert rotate_key(vault, "anna", renew=place.keys.rotate) == 300
+        assert place.open().subjects(MANY) == before
 
     def test_two_rotations_at_once_lose_no_key(self, place: Place, vault: Vault) -> None:
         before = vault.subjects(MANY)

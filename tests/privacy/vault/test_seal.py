@@ -20,6 +20,7 @@ KEYS = st.binary(min_size=32, max_size=32)
 SUBJECTS = st.builds(lambda raw, key: Subject(encode_subject_id(raw), key), st.binary(min_size=16, max_size=16), KEYS)
 # With lone surrogates, which JSON can bring.
 TEXTS = st.text(st.characters(), max_size=200)
+SUBJECT = Subject(encode_subject_id(bytes(16)), bytes(32))
 EVENT = "0190d2c4-7b7e-8f00-8000-000000000001"
 PATH = "run.facets.sql.query"
 
@@ -48,6 +49,18 @@ def test_a_token_with_any_other_character_is_refused(subject, text, data):
     assume(other != token[at])
     with pytest.raises(SealError):
         unseal(token[:at] + other + token[at + 1 :], subject.key, event_id=EVENT, path=PATH)
+
+
+def test_another_spelling_of_the_same_bytes_is_refused():
+    """Base64 leaves bits of the last character unused."""
+    for text in ("", "x", "xy"):
+        token = seal(SUBJECT, text, event_id=EVENT, path=PATH)
+        for last in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_":
+            if last != token[-1]:
+                with pytest.raises(SealError):
+                    unseal(token[:-1] + last, SUBJECT.key, event_id=EVENT, path=PATH)
+        with pytest.raises(SealError):
+            unseal(token + "=", SUBJECT.key, event_id=EVENT, path=PATH)
 
 
 @given(SUBJECTS, TEXTS, st.data())
