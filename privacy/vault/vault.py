@@ -82,11 +82,14 @@ class Vault:
         """Compare database and journal, and unwrap the keys; a new vault gets its own. Raises VaultError."""
         with self.transaction("change") as session:
             empty = not rings.generations(session)
+            finished = witness.finish_last(session, self.journal)
             witness.check(session, self.journal, empty=empty, one_host=self.database.one_host)
             self._keyring = rings.load(session, self.keys) or rings.create(session, self.keys)
         # Only now: a crash between the two leaves keys without a journal, which the next start mends.
         with self.transaction("change") as session:
             witness.learn(session, self.journal, self.keyring)
+        if finished:
+            self.database.scrub()
 
     def repair(self, tombstones: Iterable[Tombstone]) -> int:
         """Bring a restored database in line with the journal and with tombstones that were exported.

@@ -32,9 +32,35 @@ _APPLY = "run `proventrail privacy tombstones apply`"
 def record(session: Session, journal: Journal, action: str, details: Mapping[str, object]) -> Entry:
     """Append to the journal, then note its new head in the transaction: the journal is never behind the database."""
     entry = journal.append(action, details)
-    session.run("DELETE FROM meta WHERE name = ?", (_HEAD + journal.id,))
-    session.run("INSERT INTO meta (name, value) VALUES (?, ?)", (_HEAD + journal.id, f"{entry.sequence} {entry.hash}"))
+    _note_head(session, journal.id, entry)
     return entry
+
+
+def _note_head(session: Session, journal_id: str, entry: Entry) -> None:
+    session.run("DELETE FROM meta WHERE name = ?", (_HEAD + journal_id,))
+    session.run("INSERT INTO meta (name, value) VALUES (?, ?)", (_HEAD + journal_id, f"{entry.sequence} {entry.hash}"))
+
+
+def finish_last(session: Session, journal: Journal) -> bool:
+    """Do what the journal's last line says, if the database lacks that line alone: the process that was to do it was
+    killed between the two. Whether anything was done."""
+    entries = journal.entries()
+    if len(entries) < 2:
+        return False
+    heads = session.rows("SELECT value FROM meta WHERE name = ?", (_HEAD + entries[0].hash,))
+    last, before = entries[-1], entries[-2]
+    if heads != [(f"{before.sequence} {before.hash}",)]:
+        return False
+    facet = last.facet
+    if facet["action"] in ("erase", "tombstone"):
+        bury(session, facet["subject"], facet["erased_at"])
+    elif facet["action"] == "hold.add":
+        put_hold(session, facet["subject"], facet["reason"], facet["principal"], facet["since"])
+    else:
+        # Reading leaves nothing to do. What else was begun is not done, and may be asked for again.
+        return False
+    _note_head(session, entries[0].hash, last)
+    return True
 
 
 def check(session: Session, journal: Journal, *, empty: bool, one_host: bool) -> None:

@@ -268,12 +268,13 @@ def test_a_database_that_is_gone_is_not_begun_anew(place: Place) -> None:
 
 def test_a_restored_backup_has_its_legal_holds_again(place: Place, tmp_path: Path) -> None:
     vault = place.open()
-    [subject] = vault.subjects([EMAIL])
+    [subject, _] = vault.subjects([EMAIL, MANY[0]])
     copy_database(place, tmp_path / "backup.db")
     add_hold(vault, subject.subject_id, "lena", "CASE-7")
+    add_hold(vault, vault.subjects([MANY[0]])[0].subject_id, "lena", "CASE-8")
     before = holds(vault)
     restore_database(place, tmp_path / "backup.db")
-    with pytest.raises(VaultError, match="1 legal holds"):
+    with pytest.raises(VaultError, match="2 legal holds"):
         place.open()
     repair_vault(place.url, place.keys, [], journal=place.journal)
     assert holds(place.open()) == before
