@@ -69,7 +69,9 @@ class VaultAccess:
 
     def prove(self, name: str, *roles: Role) -> str:
         """The name, once the token proves it and it has one of `roles`."""
-        token = os.environ.get("PROVENTRAIL_TOKEN") or click.prompt(f"token of {name}", hide_input=True, err=True)
+        token = os.environ.get("PROVENTRAIL_PRINCIPAL_TOKEN") or click.prompt(
+            f"token of {name}", hide_input=True, err=True
+        )
         try:
             return self.principals.authenticate(name, token.strip(), *roles).name
         except Refused as error:
@@ -133,6 +135,10 @@ def with_vault(command: F) -> F:
 
 
 as_principal = click.option(
-    "--as", "principal", required=True, metavar="NAME", help="Who asks. The token: PROVENTRAIL_TOKEN, or at the prompt."
+    "--as",
+    "principal",
+    required=True,
+    metavar="NAME",
+    help="Who asks. The token: PROVENTRAIL_PRINCIPAL_TOKEN, or at the prompt.",
 )
 subject_option = click.option("--subject", required=True, metavar="ID", help="The subject's id, as `find` gives it.")

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 
-from proventrail.privacy.vault import Vault, VaultError, open_vault, repair_vault
+from proventrail.cli.app import cli
+from proventrail.privacy.vault import FileKeys, Vault, VaultError, open_vault, repair_vault
 from tests.privacy.vault.contract import EMAIL, MANY, Place, VaultContract, erase
 
 pytestmark = pytest.mark.interop
@@ -119,6 +121,23 @@ def test_each_machine_is_a_witness_of_an_erasure(place: Place, url: str, tmp_pat
 def _dump(vault: Vault) -> list[tuple[object, ...]]:
     with vault.transaction("read") as session:
         return session.rows("SELECT lookup, subject_id, kind, generation, wrapped FROM subjects")
+
+
+def test_the_command_line_takes_the_url(place: Place, url: str, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    options = ["--data-dir", str(data_dir), "--vault", url]
+    added = CliRunner().invoke(cli, ["privacy", "principals", "add", "anna", "--role", "approver", *options])
+    assert added.exit_code == 0, added.output
+    keys = FileKeys(data_dir / "keys" / "kek.json")
+    with open_vault(url, keys, journal=data_dir / "vault" / "journal.jsonl") as vault:
+        [subject] = vault.subjects([EMAIL])
+    asked = CliRunner().invoke(
+        cli,
+        ["privacy", "erase", "--subject", subject.subject_id, "--reason", "x", "--approve", "--as", "anna", *options],
+        env={"PROVENTRAIL_PRINCIPAL_TOKEN": added.stdout.strip()},
+    )
+    assert "1 of 2 approvals" in asked.stdout
+    assert not (data_dir / "vault" / "vault.db").exists()
 
 
 def test_no_value_and_no_key_in_the_database(place: Place, url: str) -> None:
