@@ -28,6 +28,10 @@ from proventrail.storage.privacy import (
     report,
 )
 
+_days = click.option(
+    "--days", type=click.IntRange(1, 36500), default=30, show_default=True, help="Back from the newest event."
+)
+
 
 @click.group()
 def privacy() -> None:
@@ -88,7 +92,7 @@ def requests_(access: VaultAccess, fmt: str | None) -> None:
 )
 @click.option("--subject", metavar="ID", help="A subject's id, instead of kind and value.")
 @click.option("--limit", type=int, default=100, show_default=True, help="Of events that are listed.")
-@click.option("--timeout", type=int, default=60, show_default=True, help="Seconds that the search may take.")
+@_days
 @as_principal
 @format_option
 @with_vault
@@ -98,7 +102,7 @@ def find(
     value_from: str,
     subject: str | None,
     limit: int,
-    timeout: int,
+    days: int,
     principal: str,
     fmt: str | None,
 ) -> None:
@@ -111,9 +115,7 @@ def find(
     if not is_subject_id(found):
         raise CommandError("--subject takes an id: 26 characters of Base32 in lower case", USAGE)
     try:
-        rows = occurrences(
-            open_store(access.target), access.target.clickhouse_database, found, limit=limit, seconds=timeout
-        )
+        rows = occurrences(open_store(access.target), access.target.clickhouse_database, found, limit=limit, days=days)
     except ClickHouseError as error:
         raise CommandError(f"the log could not be searched: {describe(error)}") from None
     show(list(OCCURRENCE_COLUMNS), rows, fmt)
@@ -150,9 +152,7 @@ def reveal_(access: VaultAccess, token: str, event_id: str, path: str, principal
 @privacy.command("report")
 @click.option("--by", type=click.Choice(get_args(By)), default="job", show_default=True)
 @click.option("--period", type=click.Choice(get_args(Period)), default="day", show_default=True)
-@click.option(
-    "--days", type=click.IntRange(1, 36500), default=30, show_default=True, help="Back from the newest event."
-)
+@_days
 @format_option
 @with_target
 def report_(target: Target, by: By, period: Period, days: int, fmt: str | None) -> None:

@@ -27,10 +27,15 @@ def _text_columns(store: Store, database: str) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-def occurrences(store: Store, database: str, subject_id: str, *, limit: int, seconds: int) -> list[Row]:
+def _since(database: str) -> str:
+    return f"received_at >= (SELECT max(received_at) FROM {database}.events) - toIntervalDay({{days:UInt32}})"
+
+
+def occurrences(store: Store, database: str, subject_id: str, *, limit: int, days: int) -> list[Row]:
     """Events that name a subject, the newest first, as OCCURRENCE_COLUMNS; `columns` says where in the event.
 
-    Every text column is searched, arrays and maps too. The query ends with an error of ClickHouse after `seconds`.
+    Every text column is searched, arrays and maps too. What bounds the search is `limit` and
+    the last `days` days of the log, counted back from its newest event.
     """
     found = [
         f"if(position(toString(`{name}`), {{id:String}}) > 0, '{name}', '')" for name in _text_columns(store, database)
@@ -38,9 +43,10 @@ def occurrences(store: Store, database: str, subject_id: str, *, limit: int, sec
     return store.rows(
         "SELECT received_at, toString(event_id), job_namespace, job_name, run_id, "
         f"arrayFilter(name -> name != '', [{', '.join(found)}]) AS columns "
-        f"FROM {database}.events WHERE notEmpty(columns) ORDER BY received_at DESC, raw_partition, raw_offset DESC "
-        f"LIMIT {{limit:UInt32}} SETTINGS max_execution_time = {int(seconds)}",
-        {"id": subject_id, "limit": str(limit)},
+        f"FROM {database}.events WHERE {_since(database)} AND notEmpty(columns) "
+        "ORDER BY received_at DESC, raw_partition, raw_offset DESC "
+        "LIMIT {limit:UInt32}",
+        {"id": subject_id, "limit": str(limit), "days": str(days)},
     )
 
 
@@ -85,7 +91,7 @@ def report(store: Store, database: str, *, by: By, period: Period, days: int) ->
         f"SELECT received_at, event_id, policy_version, kind, action, number, {_GROUPS[by]} FROM {database}.events "
         "ARRAY JOIN `privacy.path` AS path, `privacy.kind` AS kind, `privacy.action` AS action, "
         "`privacy.count` AS number "
-        f"WHERE received_at >= (SELECT max(received_at) FROM {database}.events) - toIntervalDay({{days:UInt32}})) "
+        f"WHERE {_since(database)}) "
         "GROUP BY period, namespace, name, kind, action, policy_version "
         "ORDER BY period DESC, findings DESC, namespace, name, kind, action, policy_version",
         {"days": str(days)},

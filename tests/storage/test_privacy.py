@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
+from pydantic import SecretStr
 
 from proventrail.privacy.vault.journal import audit_event
+from proventrail.schemas.settings import ClickHouseSettings
 from proventrail.storage.dialect import Dialect
-from proventrail.storage.privacy import NoFindings, logged_tombstones, occurrences, report
-from proventrail.storage.store import ClientStore
+from proventrail.storage.endpoint import Endpoint
+from proventrail.storage.engine import Engine
+from proventrail.storage.privacy import By, NoFindings, logged_tombstones, occurrences, report
+from proventrail.storage.store import ClientStore, connect
 
 SUBJECT = "abcdefghijklmnopqrstuvwxye"[:25] + "e"
 COLUMNS = "raw_offset, event_id, received_at, job_namespace, job_name"
@@ -38,14 +43,17 @@ def test_a_pseudonym_is_found_in_any_text_column(store: ClientStore, dialect: Di
     insert(store, dialect, 3, **{"inputs.namespace": "['file']", "inputs.name": f"['home/{SUBJECT}/x']"})
     insert(store, dialect, 4, **{"outputs.facets": f"[map('ownership', 'ptk1.{SUBJECT}.xyz')]"})
     insert(store, dialect, 5, actor="'user_" + "z" * 26 + "'")
-    found = occurrences(store, dialect.database, SUBJECT, limit=10, seconds=60)
+    found = occurrences(store, dialect.database, SUBJECT, limit=10, days=30)
     assert [(row[1][-1], row[5]) for row in found] == [
         ("4", ["outputs.facets"]),
         ("3", ["inputs.name"]),
         ("2", ["run_facets"]),
         ("1", ["actor"]),
     ]
-    assert len(occurrences(store, dialect.database, SUBJECT, limit=2, seconds=60)) == 2
+    insert(store, dialect, 6, received_at="'2026-10-01 00:00:00'", actor=f"'user_{SUBJECT}'")
+    assert len(occurrences(store, dialect.database, SUBJECT, limit=10, days=30)) == 4
+    assert len(occurrences(store, dialect.database, SUBJECT, limit=10, days=90)) == 5
+    assert len(occurrences(store, dialect.database, SUBJECT, limit=2, days=30)) == 2
 
 
 @pytest.fixture
@@ -132,6 +140,22 @@ def test_report_by_path(store: ClientStore, with_findings: Dialect) -> None:
         ("inputs.*.facets.schema", "email"): 1,
         ("inputs.*.facets.schema", "iban"): 4,
     }
+
+
+def test_report_over_http_is_the_same(engine: Engine, store: ClientStore, with_findings: Dialect) -> None:
+    endpoint = Endpoint(engine.connection_string, "a-token-for-the-tests-of-reports").start()
+    settings = ClickHouseSettings(
+        url=f"http://127.0.0.1:{endpoint.port}",
+        username="auditor",
+        password=SecretStr("a-token-for-the-tests-of-reports"),
+    )
+    remote = connect(settings)
+    for by in get_args(By):
+        rows = report(remote, with_findings.database, by=by, period="day", days=30)
+        assert rows == report(store, with_findings.database, by=by, period="day", days=30)
+        assert rows
+    remote.close()
+    endpoint.stop()
 
 
 def test_report_of_a_store_without_the_columns(store: ClientStore, dialect: Dialect) -> None:
