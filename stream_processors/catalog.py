@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from pydantic import ValidationError
 
@@ -23,6 +22,7 @@ from proventrail.schemas.models import CatalogEntry
 from proventrail.schemas.registry import RegistryUnavailable
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.schemas.topics import CATALOG
+from proventrail.schemas.yaml_file import YamlError, read_yaml
 from proventrail.streaming.consuming import reposition
 
 log = logging.getLogger(__name__)
@@ -101,25 +101,16 @@ class Catalog:
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
-def _line_of(node: yaml.Node) -> int:
-    return int(node.start_mark.line) + 1
-
-
 def read_file(path: Path) -> list[CatalogEntry]:
     """The entries of a YAML file: a list of mappings. Raises CatalogError with file, line and reason."""
     try:
-        with path.open(encoding="utf-8") as stream:
-            node = yaml.compose(stream, Loader=yaml.SafeLoader)
-        items = yaml.safe_load(path.read_text(encoding="utf-8")) or []
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise CatalogError(f"{path}:{line}: not YAML: {error.problem}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CatalogError(f"{path}: cannot be read ({type(error).__name__})") from None
+        file = read_yaml(path)
+    except YamlError as error:
+        raise CatalogError(str(error)) from None
+    items = file.content or []
     if not isinstance(items, list):
         raise CatalogError(f"{path}:1: must be a list of entries, each with namespace, name and kind")
-    nodes = node.value if node is not None else []
-    return [_entry(path, _line_of(node), item) for node, item in zip(nodes, items, strict=True)]
+    return [_entry(path, file.line([index]), item) for index, item in enumerate(items)]
 
 
 def _entry(path: Path, line: int, item: Any) -> CatalogEntry:
