@@ -7,6 +7,7 @@ every shard, and `t`, a Distributed table over them. All rows of one job live on
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 _SHARDING_KEY = "cityHash64(job_namespace, job_name)"
@@ -71,6 +72,15 @@ class Dialect:
                 f"ENGINE = Distributed('{self.cluster}', '{self.database}', '{table}_local', {sharding_key})"
             )
         return statements
+
+    def add_columns(self, table: str, columns: list[str]) -> list[str]:
+        """DDL that gives a table, and the Distributed one over it, more columns; each with name, type and codec."""
+        added = ",\n".join(f"    ADD COLUMN IF NOT EXISTS {column}" for column in columns)
+        tables = [self.local(table), self.name(table)] if self.cluster else [self.name(table)]
+        plain = re.sub(r" CODEC\((?:[^()]|\([^()]*\))*\)", "", added)
+        return [
+            f"ALTER TABLE {name}{self.on_cluster}\n{added if name == self.local(table) else plain}" for name in tables
+        ]
 
     def create_materialized_view(self, view: str, to_table: str, select: str) -> str:
         """A view that feeds `to_table` from each insert into the local table that `select` names."""

@@ -13,6 +13,7 @@ from typing import Literal
 
 from proventrail.storage.dialect import Dialect
 from proventrail.storage.migrations.m0001_spine import spine
+from proventrail.storage.migrations.m0002_privacy import privacy
 from proventrail.storage.store import Store
 
 
@@ -41,7 +42,7 @@ class MigrationStatus:
     state: Literal["applied", "pending"]
 
 
-MIGRATIONS: tuple[Migration, ...] = (Migration(1, "spine", spine),)
+MIGRATIONS: tuple[Migration, ...] = (Migration(1, "spine", spine), Migration(2, "privacy", privacy))
 
 
 def _create_ledger(dialect: Dialect) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-_NESTED = ("inputs", "outputs", "column_lineage")
+_NESTED = ("inputs", "outputs", "column_lineage", "privacy")
 
 
 def event_columns(batch: pa.RecordBatch) -> pa.Table:

@@ -40,6 +40,11 @@ def offsets_of(counts: Ints) -> pa.Array:
     return pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
 
 
+def no_lists(n: int, kind: pa.ListType) -> pa.ListArray:
+    """`n` empty lists."""
+    return pa.ListArray.from_arrays(pa.array(np.zeros(n + 1), pa.int32()), pa.array([], kind.value_type), type=kind)
+
+
 def parents(counts: Ints) -> Ints:
     """For each item of lists with these lengths, the index of its list."""
     return np.repeat(np.arange(len(counts), dtype=np.int64), counts)

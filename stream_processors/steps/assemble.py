@@ -12,6 +12,7 @@ from proventrail.stream_processors.steps.arrays import (
     field,
     lengths,
     map_distinct,
+    no_lists,
     offsets_of,
     parents,
     struct_of,
@@ -108,6 +109,8 @@ def assemble(raw: RawBatch, events: Events, names: DatasetNames, catalog_version
         "lateness_ms": pc.subtract(received, pc.divide(c.column("time").cast(pa.int64()), 1000)),
         "schema_id": events.schema_ids,
         "catalog_version": constant(catalog_version, n),
+        "policy_version": constant("", n),
+        "privacy": no_lists(n, target.field("privacy").type),
     }
     return pa.RecordBatch.from_arrays([found[name] for name in target.names], schema=target)
 

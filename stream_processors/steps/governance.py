@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from proventrail.schemas.columns import arrow_schema
 from proventrail.stream_processors.catalog import DEFAULT_RETENTION_CLASS, Known
-from proventrail.stream_processors.steps.arrays import constant, parents
+from proventrail.stream_processors.steps.arrays import constant, no_lists, parents
 from proventrail.stream_processors.steps.datasets import RefinedDatasets
 
 _Kept = tuple[str, tuple[str, ...]]
@@ -46,8 +46,7 @@ def governance(n: int, sides: list[RefinedDatasets]) -> list[pa.Array]:
                 kept.append(joined)
             codes[owners[at]] = seen[joined]
     if len(kept) == 1:
-        empty = pa.ListArray.from_arrays(pa.array(np.zeros(n + 1), pa.int32()), pa.array([], pa.string()), type=kind)
-        return [constant(DEFAULT_RETENTION_CLASS, n), empty]
+        return [constant(DEFAULT_RETENTION_CLASS, n), no_lists(n, kind)]
     index = pa.array(codes)
     classes = pa.array([retention_class for retention_class, _ in kept], pa.string())
     regulations = pa.array([list(r) for _, r in kept], kind)

@@ -41,6 +41,7 @@ def observe(refined: pa.RecordBatch, framing: Framing = SINGLE_OBJECT) -> list[t
     table = _totals(refined, buckets, found)
     table["emitters"] = _listed(emitters, emitter_buckets, found, "emitters")
     table["runs"] = _listed(runs, run_buckets, found, "runs")
+    table["privacy"] = _listed(*_privacy(refined, buckets), found, "privacy")
     target = arrow_schema("observation")
     batch = pa.RecordBatch.from_arrays([table[name] for name in target.names], schema=target)
     keys = [str(bucket).encode() for bucket in found]
@@ -117,6 +118,26 @@ def _emitters(refined: pa.RecordBatch, buckets: Ints) -> tuple[pa.StructArray, I
     names = ["id", "epoch", "sequence_min", "sequence_max", "sequence_count"]
     columns = [_whole(sums, name) for name in names]
     return struct_of(kind, columns), _whole(sums, "bucket").to_numpy()
+
+
+def _privacy(refined: pa.RecordBatch, buckets: Ints) -> tuple[pa.StructArray, Ints]:
+    kind = arrow_schema("observation").field("privacy").type.value_type
+    lists = refined["privacy"]
+    items = lists.flatten()
+    if not len(items):
+        return pa.array([], kind), np.empty(0, np.int64)
+    rows = pa.array(parents(lengths(lists)))
+    keys = ["bucket", "job_namespace", "job_name", "dataset", "kind", "path"]
+    table = pa.table(
+        {
+            "bucket": pa.array(buckets).take(rows),
+            **{name: refined[name].take(rows) for name in ("job_namespace", "job_name")},
+            **{name: pc.struct_field(items, name) for name in ("dataset", "kind", "path")},
+            "count": pc.struct_field(items, "count").cast(pa.int64()),
+        }
+    )
+    sums = table.group_by(keys).aggregate([("count", "sum")]).sort_by([(k, "ascending") for k in keys]).combine_chunks()
+    return struct_of(kind, [_whole(sums, name) for name in [*keys[1:], "count_sum"]]), _whole(sums, "bucket").to_numpy()
 
 
 def _whole(table: pa.Table, name: str) -> pa.Array:

@@ -62,7 +62,7 @@ def refined(offset: int, **fields: Any) -> dict[str, Any]:
     strings = (
         "event_time_text producer schema_url raw_run_id parent_job_namespace parent_job_name parent_run_id "
         "root_job_namespace root_job_name root_run_id processing_type integration job_type run_extra job_extra extra "
-        "emitter_id actor transformation_version code_location code_version schema_id catalog_version"
+        "emitter_id actor transformation_version code_location code_version schema_id catalog_version policy_version"
     ).split()
     return {
         "raw_topic_id": TOPIC_ID,
@@ -88,6 +88,7 @@ def refined(offset: int, **fields: Any) -> dict[str, Any]:
         "emitter_sequence": -1,
         "retention_class": "operational",
         "regulations": [],
+        "privacy": [],
         "lateness_ms": 0,
         **dict.fromkeys(strings, ""),
         **fields,

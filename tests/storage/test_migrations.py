@@ -57,7 +57,7 @@ def test_every_refined_field_has_its_column(store: ClientStore, dialect: Dialect
     }
     expected = set()
     for field in arrow_schema("refined_event"):
-        if field.name in ("inputs", "outputs", "column_lineage"):
+        if field.name in ("inputs", "outputs", "column_lineage", "privacy"):
             expected |= {f"{field.name}.{inner.name}" for inner in field.type.value_type}
         else:
             expected.add(field.name)
@@ -70,6 +70,23 @@ def test_a_cluster_gets_replicated_tables_behind_distributed_ones() -> None:
     assert tables
     assert all("ON CLUSTER 'main'" in statement for statement in statements)
     assert all("ENGINE = Replicated" in s or "ENGINE = Distributed" in s for s in tables)
+    # A column is added where the rows are and to what is asked.
+    altered = [s.split("\n")[0] for s in statements if s.startswith("ALTER TABLE")]
+    assert [s.split()[2] for s in altered] == ["proventrail.events_local", "proventrail.events"]
     views = [s for s in statements if s.startswith("CREATE MATERIALIZED VIEW")]
     assert views
     assert all("_local" in s.split(" AS\n")[0] and "_local" in s.split("FROM")[1] for s in views)
+
+
+def test_a_store_of_the_version_before_gets_the_columns_it_lacks(
+    store: ClientStore, dialect: Dialect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = dataclasses.replace(dialect, database=f"{dialect.database}_old")
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "MIGRATIONS", MIGRATIONS[:1])
+        migrate(store, older)
+    assert [item.state for item in status(store, older)] == ["applied", *["pending"] * (len(MIGRATIONS) - 1)]
+    migrate(store, older)
+    same = "SELECT name, type FROM system.columns WHERE table = 'events' AND database = '{}' ORDER BY name"
+    assert store.rows(same.format(older.database)) == store.rows(same.format(dialect.database))
+    store.command(f"DROP DATABASE {older.database}")
