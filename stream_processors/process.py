@@ -15,6 +15,7 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from proventrail.privacy.errors import AnonymiseError
 from proventrail.schemas import avro
 from proventrail.schemas.registry import RegistryUnavailable
 from proventrail.schemas.settings import KafkaSettings
@@ -206,20 +207,22 @@ class RefineProcess:
             keys=[m.key() for m in messages],
             values=[m.value() for m in messages],
         )
-        refined = self._refine(raw)
+        try:
+            refined = self._refine(raw)
+        except AnonymiseError as error:
+            raise RefineError(f"{where[0]}[{where[1]}] from offset {raw.offsets[0]}: {error}") from None
         metrics.EVENTS_IN.labels(_STAGE).inc(len(raw))
         metrics.BYTES_IN.labels(_STAGE).inc(sum(len(value or b"") for value in raw.values))
         return where, raw, refined
 
     def _produce(self, where: Where, raw: RawBatch, refined: Refined) -> None:
-        keys = raw.keys
         self._send(
             self._refined,
-            [{"value": value, "key": keys[row]} for row, value in zip(refined.rows, refined.values, strict=True)],
+            [{"value": value, "key": key} for key, value in zip(refined.keys, refined.values, strict=True)],
             raw.partition,
         )
-        letters = refined.dead_letters
-        self._send(self._dead_letters, [{"value": v, "key": keys[row]} for row, v in letters.items()], raw.partition)
+        letters = refined.dead_letters.values()
+        self._send(self._dead_letters, [{"value": value, "key": key} for key, value in letters], raw.partition)
         self._send(self._observations, [{"value": value, "key": key} for key, value in refined.observations], -1)
         self._in_flight[where] = self._positions[where] = raw.offsets[-1] + 1
         if refined.newest_event_micros is not None:

@@ -54,7 +54,7 @@ def rows(done: Refined) -> list[Json]:
 
 
 def letters(done: Refined) -> list[Json]:
-    return [avro.decode("dead_letter", value) for value in done.dead_letters.values()]
+    return [avro.decode("dead_letter", value) for _, value in done.dead_letters.values()]
 
 
 def test_a_row_carries_its_coordinates_and_normal_names() -> None:
