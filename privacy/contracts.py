@@ -18,12 +18,18 @@ class SpanLike(Protocol):
 
 
 class Detects(Protocol):
-    """Finds personal data and secrets. `may_hold` may say yes too often, never no too often."""
+    """Finds personal data and secrets. `context` is the name of the field that a text stands in."""
 
-    def may_hold(self, texts: Sequence[str]) -> list[bool]: ...
+    def may_hold(self, texts: Sequence[str], context: str = "") -> list[bool]:
+        """Whether `scan` may find something: a yes may be wrong, a no never is."""
+
     def scan(self, text: str, context: str = "") -> Sequence[SpanLike]: ...
-    def scan_sql(self, query: str, dialect: str = "") -> Sequence[SpanLike]: ...
-    def scan_uri(self, uri: str) -> Sequence[SpanLike]: ...
+
+    def scan_sql(self, query: str, dialect: str = "") -> Sequence[SpanLike]:
+        """In literals and comments alone."""
+
+    def scan_uri(self, uri: str) -> Sequence[SpanLike]:
+        """Secrets of a text that is one URI."""
 
 
 class SubjectLike(Protocol):

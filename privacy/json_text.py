@@ -33,6 +33,21 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 MAX_PATH = 200
 
 
+_NAME = r'"([^"\\]{1,60})"'
+_NAMES = re.compile(rf'{_NAME}\s*:|"(?:{"|".join(sorted(_TITLES))})"\s*:\s*{_NAME}')
+_HEADED = re.compile(rf'"(?:{"|".join(sorted(_HEADERS))})"\s*:\s*\[\s*"')
+
+
+def names_in(text: str) -> set[str] | None:
+    """Names that values of a JSON text without `\\u` may stand under; None: there is a table, whose names are not told.
+
+    Cheap, and may give too many.
+    """
+    if _HEADED.search(text):
+        return None
+    return {name for pair in _NAMES.findall(text) for name in pair if name}
+
+
 class NotJson(ValueError):
     """Not a JSON text, or one that is nested too deep. Quotes nothing."""
 

@@ -86,11 +86,18 @@ class Rewriter:
         return whole.kind if whole is not None else rule.kind
 
     def _spans(self, rule: Treatment, value: str, context: str) -> Sequence[SpanLike]:
-        if rule.transform == "sql":
-            return self.detector.scan_sql(value)
+        found = self.detector.scan(value, context)
         if rule.transform == "uri":
-            return self.detector.scan_uri(value)
-        return self.detector.scan(value, context)
+            return [*self.detector.scan_uri(value), *found]
+        if rule.transform == "sql":
+            # What has a form of its own is no part of SQL's grammar, wherever it stands: in names, in broken queries.
+            certain = [span for span in found if self._unmistakable(span.kind)]
+            return [*self.detector.scan_sql(value), *certain]
+        return found
+
+    def _unmistakable(self, kind: str) -> bool:
+        secret = self.policy.groups.get(kind) == "secret"
+        return kind in ("email", "home-user") or (secret and kind not in ("password", "secret"))
 
     def _in_spans(self, rule: Treatment, value: str, path: str, context: str, draft: Draft) -> Parts | None:
         found = sorted((span.start, -span.end, span.kind) for span in self._spans(rule, value, context))
@@ -143,19 +150,28 @@ class Rewriter:
             return self._unexamined(path) if "deep" in str(error) else self.text(place, text, path)
         return self._in_json(text, found)
 
+    def _idle(self, found: list[Leaf], rules: list[Treatment]) -> set[int]:
+        """The leaves in which detection proves to find nothing."""
+        asked: dict[str, list[int]] = {}
+        for i, rule in enumerate(rules):
+            if rule.transform == "detect":
+                asked.setdefault(found[i].context, []).append(i)
+        idle: set[int] = set()
+        for context, indices in asked.items():
+            flags = self.detector.may_hold([found[i].value for i in indices], context)
+            idle.update(i for i, flag in zip(indices, flags, strict=True) if not flag)
+        return idle
+
     def _unexamined(self, path: str) -> Draft:
         return Draft([f'"{redact(UNEXAMINED)}"'], Counter([Finding(path, UNEXAMINED, "redact")]))
 
     def _in_json(self, text: str, found: list[Leaf]) -> Draft | None:
         rules = [self.policy.default if f.is_key else self.treatment(f.place, f.value, f.named) for f in found]
-        # A context may be what makes a value personal, so it is shown to the prefilter too.
-        asked = [i for i, rule in enumerate(rules) if rule.transform == "detect"]
-        shown = [f"{found[i].context} {found[i].value}" if found[i].context else found[i].value for i in asked]
-        may_hold = dict(zip(asked, self.detector.may_hold(shown), strict=True)) if asked else {}
+        idle = self._idle(found, rules)
         draft = Draft()
         at = 0
         for i, (leaf, rule) in enumerate(zip(found, rules, strict=True)):
-            if not may_hold.get(i, True):
+            if i in idle:
                 continue
             parts = self._apply(rule, leaf.value, leaf.path, leaf.context, draft)
             if parts is None:

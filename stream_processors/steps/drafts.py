@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from proventrail.privacy.contracts import Seals, SubjectLike, Wanted
 from proventrail.privacy.draft import Draft
-from proventrail.privacy.json_text import path_below
+from proventrail.privacy.json_text import names_in, path_below
 from proventrail.privacy.memo import Memo
 from proventrail.privacy.policy.paths import Node
 from proventrail.privacy.policy.policy import Place, Treatment
@@ -144,6 +144,7 @@ class Drafter:
         self.rewriter = rewriter
         self._memo: Memo[tuple[Node[Treatment] | None, str, str], Draft] = Memo(memo_bytes)
         self._reach: dict[Place, str | None] = {}
+        self._telling_names: dict[str, bool] = {}
 
     # -- typed fields --------------------------------------------------------------------------------------------------
 
@@ -217,6 +218,7 @@ class Drafter:
         drafts: list[Draft | None] = [None] * len(texts)
         unknown = self._remembered(drafts, texts, where, range(len(texts)))
         certain = self._certain(texts, where, unknown)
+        certain.update(i for i in unknown if i not in certain and self._named(where[i][0], texts[i]))
         asked = [i for i in unknown if i not in certain]
         flags = self.rewriter.detector.may_hold([without_escapes(texts[i]) for i in asked]) if asked else []
         self._clean(texts, where, [i for i, flag in zip(asked, flags, strict=True) if not flag])
@@ -224,6 +226,24 @@ class Drafter:
             place, path = where[i]
             drafts[i] = self._learn(place, path, texts[i], self.rewriter.facet(place, texts[i], path))
         return drafts
+
+    def _named(self, place: Place, facet: str) -> bool:
+        """Whether a value may be personal by the name that it stands under, which the prefilter does not see."""
+        decided = self.rewriter.decided(place)
+        if decided is not None and decided.transform == "keep":
+            return False
+        names = names_in(facet)
+        return names is None or any(self._telling(name) for name in names)
+
+    def _telling(self, name: str) -> bool:
+        known = self._telling_names.get(name)
+        if known is None:
+            if len(self._telling_names) > 50_000:
+                self._telling_names.clear()
+            # A text that holds nothing by itself.
+            [known] = self.rewriter.detector.may_hold(["x"], name)
+            self._telling_names[name] = known
+        return known
 
     def _certain(self, texts: list[str], where: Sequence[tuple[Place, str]], unknown: list[int]) -> set[int]:
         """The texts that a rule of the policy may fit, whatever detection says."""

@@ -55,12 +55,12 @@ class Detector:
     def __init__(self) -> None:
         self.scans = 0
 
-    def may_hold(self, texts: Sequence[str]) -> list[bool]:
-        return [bool(self._found(text)) for text in texts]
+    def may_hold(self, texts: Sequence[str], context: str = "") -> list[bool]:
+        return [bool(self._found(text, context)) for text in texts]
 
     def scan(self, text: str, context: str = "") -> tuple[Span, ...]:
         self.scans += 1
-        return self._found(text)
+        return self._found(text, context)
 
     def scan_sql(self, query: str, dialect: str = "") -> tuple[Span, ...]:
         return self.scan(query)
@@ -68,7 +68,9 @@ class Detector:
     def scan_uri(self, uri: str) -> tuple[Span, ...]:
         return self.scan(uri)
 
-    def _found(self, text: str) -> tuple[Span, ...]:
+    def _found(self, text: str, context: str = "") -> tuple[Span, ...]:
+        if context == "nickname" and text:
+            return (Span(0, len(text), "person-name"),)
         spans = [
             Span(match.start(1), match.end(1), kind)
             for kind, pattern in _PATTERNS.items()

@@ -51,6 +51,7 @@ def field(text: str, *path: str, by: Rewriter | None = None) -> str:
     return rendered(by.text(by.policy.root().below(*path), text, ".".join(path)), text)
 
 
+PERSON = f"person-name_{Vault().subjects([('person-name', 'al')])[0].subject_id}"
 ANN = field("ann@corp.com", "job", "name")
 
 
@@ -139,6 +140,20 @@ def test_what_stands_under_the_name_of_a_secret_is_redacted_whatever_it_looks_li
         "frame": {"fields": [{"name": "api_key", "type": "str"}], "data": [[gone]]},
     }
     assert {finding.action for finding in findings} == {"redact"}
+
+
+def test_the_name_of_a_field_is_a_context_for_detection() -> None:
+    for text in [
+        '{"nickname": "Al"}',
+        '{"value": "Al", "name": "nickname"}',
+        '{"columns": ["nickname"], "data": [["Al"]]}',
+    ]:
+        assert facet(text)[0] == text.replace('"Al"', f'"{PERSON}"')
+
+
+def test_sql_hides_no_address_outside_of_literals() -> None:
+    text = '{"query": "SELECT * FROM `ann@corp.com` -- x"}'
+    assert facet(text, "sql", holder="job")[0] == text.replace("ann@corp.com", ANN)
 
 
 def test_environment_variables_and_owners() -> None:

@@ -251,6 +251,21 @@ def test_the_catalogues_classification_makes_a_rule_stricter() -> None:
     assert [json.loads(d["facets"]["preview"])["sample"] for d in row["inputs"]] == [["[redacted:row-data]"], ["x"]]
 
 
+@pytest.mark.parametrize(
+    "facet",
+    [{"nickname": "Al"}, {"name": "nickname", "value": "Al"}, {"columns": ["a", "nickname"], "rows": [[1, "Al"]]}],
+)
+def test_what_is_personal_by_its_name_alone_is_found(facet: Json) -> None:
+    [row] = rows(refine([event(0, run={"id": "r", "facets": {"x": json.dumps(facet)}})]))
+    assert row["run_facets"]["x"] == json.dumps(facet).replace("Al", pseudonym("person-name", "al"))
+
+
+@pytest.mark.parametrize("hidden", ["ann\\u0040corp.com", "\\nann@corp.com", "\\u0061nn@corp.com"])
+def test_escapes_hide_nothing_from_the_prefilter(hidden: str) -> None:
+    [row] = rows(refine([event(0, run={"id": "r", "facets": {"x": f'{{"a": "{hidden}"}}'}})]))
+    assert json.loads(row["run_facets"]["x"])["a"].strip() == pseudonym("email", "ann@corp.com")
+
+
 # -- failing -----------------------------------------------------------------------------------------------------------
 
 
