@@ -45,7 +45,7 @@ class Rewriter:
 
     def decided(self, place: Place) -> Treatment | None:
         """The rule for all values at and beneath `place`, whatever they are; None if there is no such rule."""
-        if place.open_patterns():
+        if place.open_patterns:
             return None
         rule = place.targets[0] if place.targets else self.policy.default
         return rule if rule.only is None and rule.unless is None else None

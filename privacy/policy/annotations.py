@@ -13,6 +13,9 @@ from typing import Any
 from proventrail.privacy.policy.model import Rule
 from proventrail.schemas import avro
 
+_NAMES = {"source": "producer"}
+"""Fields that a policy knows by another name than the schema."""
+
 
 @cache
 def annotated() -> tuple[Rule, ...]:
@@ -35,7 +38,8 @@ def _fields(schema: Any, path: str, named: dict[str, Any]) -> Iterator[tuple[str
     elif kind == "record":
         named[schema["name"]] = schema
         for field in schema["fields"]:
-            below = f"{path}.{field['name']}" if path else field["name"]
+            name = _NAMES.get(field["name"], field["name"])
+            below = f"{path}.{name}" if path else name
             if "pii" in field:
                 yield below, field["pii"]
             yield from _fields(field["type"], below, named)

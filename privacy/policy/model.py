@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from proventrail.privacy.policy.fields import reaches_something
 from proventrail.privacy.policy.paths import parse_path
 
 Action = Literal["keep", "redact", "mask", "generalise", "pseudonymise", "tokenise", "drop"]
@@ -66,7 +67,8 @@ class Rule(_Strict):
     @classmethod
     def _paths(cls, value: list[str]) -> list[str]:
         for path in value:
-            parse_path(path)
+            if not reaches_something(parse_path(path)):
+                raise ValueError(f"{path} fits no field of an event: docs/privacy.md lists the paths")
         return value
 
     @model_validator(mode="after")

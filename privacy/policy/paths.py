@@ -11,6 +11,7 @@ import fnmatch
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Generic, TypeVar
 
 _SEGMENT = re.compile(r'(?:"(?P<quoted>[^"]+)"|(?P<plain>[^."\[\]]+))(?:\[\])*(?P<end>\.|$)')
@@ -68,8 +69,6 @@ _Position = tuple[int, int]
 class Node(Generic[Target]):
     """Where a path has led. `targets`: what fits here and beneath, in order."""
 
-    __slots__ = ("_automaton", "_children", "_positions", "first", "targets")
-
     def __init__(self, automaton: Automaton[Target], positions: tuple[_Position, ...]) -> None:
         self._automaton = automaton
         self._positions = positions
@@ -96,6 +95,7 @@ class Node(Generic[Target]):
             node = node.child(name)
         return node
 
+    @cached_property
     def open_patterns(self) -> list[Pattern]:
         """What is left of the patterns that may fit beneath, and would come before what fits here."""
         automaton = self._automaton

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from proventrail.privacy.contracts import Detects, KeepsSubjects, Normalise, Seals, SubjectLike, Wanted
 from proventrail.privacy.errors import AnonymiseError
+from proventrail.privacy.policy.fields import DATASET, DATASET_FACETS, EDGE, FACETS, FIELDS, JSON, split
 from proventrail.privacy.policy.policy import Place, Policy
 from proventrail.privacy.rewrite import Rewriter
 from proventrail.stream_processors.steps.arrays import (
@@ -34,58 +35,6 @@ from proventrail.stream_processors.steps.datasets import schema_fingerprint
 from proventrail.stream_processors.steps.drafts import Drafted, DraftedMap, Drafter
 from proventrail.stream_processors.steps.findings import privacy_column
 from proventrail.stream_processors.steps.jobs import transformations
-
-FIELDS = {
-    "event_time_text": "time_text",
-    "event_type": "type",
-    "producer": "source",
-    "schema_url": "schema_url",
-    "job_namespace": "job.namespace",
-    "job_name": "job.name",
-    "run_id": "run.id",
-    "raw_run_id": "run.id",
-    "parent_job_namespace": "parent.job_namespace",
-    "parent_job_name": "parent.job_name",
-    "parent_run_id": "parent.run_id",
-    "root_job_namespace": "parent.root_job_namespace",
-    "root_job_name": "parent.root_job_name",
-    "root_run_id": "parent.root_run_id",
-    "processing_type": "processing_type",
-    "integration": "integration",
-    "job_type": "job_type",
-    "emitter_id": "emitter.id",
-    "actor": "actor",
-    "code_location": "code_location",
-    "code_version": "code_version",
-}
-"""Columns of strings and the paths under which a policy knows them: those of `lineage_event`."""
-
-JSON = {"run_extra": "run.extra", "job_extra": "job.extra", "extra": "extra"}
-FACETS = {"run_facets": "run.facets", "job_facets": "job.facets"}
-DATASET = {
-    "namespace": "namespace",
-    "name": "name",
-    "raw_namespace": "namespace",
-    "raw_name": "name",
-    "version": "version",
-    "owner": "owner",
-}
-EDGE = {
-    "output_namespace": "outputs[].namespace",
-    "output_name": "outputs[].name",
-    "output_field": "column_lineage[].output_field",
-    "input_namespace": "inputs[].namespace",
-    "input_name": "inputs[].name",
-    "input_field": "column_lineage[].input_field",
-    "transformation": "column_lineage[].transformation",
-}
-OWN = {
-    *("raw_topic_id", "raw_topic", "event_id", "event_kind", "transformation_version", "schema_id"),
-    *("catalog_version", "policy_version", "privacy", "retention_class", "regulations"),
-    *("inputs.schema_fingerprint", "inputs.kind", "inputs.classification"),
-    *("outputs.schema_fingerprint", "outputs.kind", "outputs.classification"),
-}
-"""Columns that refine itself fills: coordinates, checked ids, fingerprints, and the catalogue's own words."""
 
 _CODE_FACETS = {"sql", "sourceCode", "sourceCodeLocation", "executionParameters"}
 
@@ -111,7 +60,7 @@ def _told(error: Exception) -> str:
 
 
 def _below(root: Place, path: str) -> Place:
-    return root.below(*path.replace("[]", "").split("."))
+    return root.below(*split(path))
 
 
 @dataclass
@@ -212,8 +161,8 @@ class Anonymiser:
             path = f"{side}[].{below}"
             fields[name] = drafter.field(pc.struct_field(items, name), _below(root, path), path, rows)
         roots, classes = self._classes(pc.struct_field(items, "classification"))
-        io = "inputFacets" if side == "inputs" else "outputFacets"
-        for name, path in (("facets", f"{side}[].facets"), ("io_facets", f"{side}[].{io}")):
+        for name, below in zip(("facets", "io_facets"), DATASET_FACETS[side], strict=True):
+            path = f"{side}[].{below}"
             places = [_below(root, path) for root in roots]
             fields[name] = drafter.facets(pc.struct_field(items, name), places, classes, path)
         path = f"{side}[].extra"

@@ -271,7 +271,7 @@ class Drafter:
         if decided.transform != "detect" or decided.only is not None or decided.unless is not None:
             return _EVERY
         sources = set()
-        for pattern in place.open_patterns():
+        for pattern in place.open_patterns:
             named = [segment.source for segment in pattern if segment is not None]
             if not named:
                 return _EVERY

@@ -14,6 +14,7 @@ import pytest
 
 from proventrail.privacy.contracts import Wanted
 from proventrail.privacy.errors import AnonymiseError
+from proventrail.privacy.policy.fields import DATASET, EDGE, FACETS, FIELDS, JSON, OWN
 from proventrail.privacy.policy.policy import Policy, default_policy, read_policy
 from proventrail.schemas import avro
 from proventrail.schemas.columns import arrow_schema
@@ -22,7 +23,7 @@ from proventrail.schemas.openlineage import from_openlineage, job_key
 from proventrail.schemas.verdict import lenient
 from proventrail.stream_processors.catalog import Catalog
 from proventrail.stream_processors.refine import Place, Refine, Refined
-from proventrail.stream_processors.steps.anonymise import DATASET, EDGE, FACETS, FIELDS, JSON, OWN, Anonymiser
+from proventrail.stream_processors.steps.anonymise import Anonymiser
 from proventrail.stream_processors.steps.batch import RawBatch
 
 from ..privacy.standin import GROUPS, Detector, Subject, Vault, normalise, seal

@@ -54,9 +54,9 @@ def test_the_first_of_several_comes_first_and_open_ones_are_told() -> None:
     automaton = Automaton(patterns, ["deep", "top", "any"])
     a = automaton.root.child("a")
     assert a.targets == ("top",)
-    assert len(a.open_patterns()) == 1
+    assert len(a.open_patterns) == 1
     assert a.below("b", "c").targets == ("deep", "top", "any")
-    assert a.below("x").open_patterns() == []
+    assert a.below("x").open_patterns == []
     assert automaton.root.below("x", "c").targets == ("any",)
 
 
