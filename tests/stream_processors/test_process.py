@@ -8,18 +8,20 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from proventrail.embedded.broker import KafkaBroker
+from proventrail.privacy.errors import AnonymiseError
 from proventrail.schemas import avro
 from proventrail.schemas.registry import RegistryUnavailable
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.schemas.wire import confluent_prefix
 from proventrail.stream_processors.catalog import Catalog
 from proventrail.stream_processors.process import RefineError, RefineProcess
-from proventrail.stream_processors.refine import Refine
+from proventrail.stream_processors.refine import Place, Refine
 
 from ..conftest import MakeTopic, create_topic
 
@@ -51,7 +53,6 @@ class Bench:
         self.partitions = partitions
         self.group = f"g-{uuid.uuid4().hex[:8]}"
         self._running: list[tuple[threading.Event, threading.Thread]] = []
-        self.processes: list[RefineProcess] = []
         self.processes: list[RefineProcess] = []
         self.failures: list[BaseException] = []
 
@@ -124,6 +125,14 @@ class Bench:
         while not condition():
             assert time.monotonic() < deadline, ([process.ready() for process in self.processes], self.failures)
             time.sleep(0.02)
+
+    def keys(self, topic: str) -> list[bytes]:
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": "t", "enable.auto.commit": False})
+        consumer.assign([TopicPartition(topic, p, 0) for p in range(self.partitions)])
+        n = self.count(topic)
+        found = [message.key() for message in consumer.consume(n, timeout=60)]
+        consumer.close()
+        return found
 
     def end(self) -> None:
         for stop, _ in self._running:
@@ -262,3 +271,33 @@ def test_events_wait_for_a_schema_registry_that_is_away(bench: Bench) -> None:
     assert {letter["reason"] for letter in letters} == {"unknown-framing"}
     bench.wait(lambda: all(process.ready()[0] for process in bench.processes))
     assert not bench.failures
+
+
+def test_a_batch_that_cannot_be_anonymised_stops_refine_and_nothing_of_it_is_written(bench: Bench) -> None:
+    def away(refined: pa.RecordBatch) -> pa.RecordBatch:
+        raise AnonymiseError("the vault is away")
+
+    bench.send([event(0), b"garbage", event(1)], partition=0)
+    process = bench.process(refine=Refine(Catalog(), away))
+    with pytest.raises(RefineError, match=r"\[0\] from offset 0: the vault is away"):
+        process.run(threading.Event())
+    bench.start()
+    # What is there now was written by the second process: it began where the first one had stopped.
+    rows = bench.read(bench.refined, "refined_event", 2)
+    assert [row["raw_offset"] for row in rows] == [0, 2]
+    assert len(bench.read(bench.dead, "dead_letter", 1)) == 1
+    for topic, n in ((bench.refined, 2), (bench.dead, 1)):
+        assert bench.count(topic) == n
+
+
+def test_keys_are_those_of_the_refined_names_and_of_protected_dead_letters(bench: Bench) -> None:
+    def protect(data: bytes | None, place: Place) -> bytes | None:
+        return None if data is None else f"{place.part} {place.offset}".encode()
+
+    bench.send([event(0), b"garbage"], partition=0)
+    bench.start(refine=Refine(Catalog(), protect=protect))
+    bench.read(bench.refined, "refined_event", 1)
+    [letter] = bench.read(bench.dead, "dead_letter", 1)
+    assert (letter["key"], letter["value"]) == (b"key 1", b"value 1")
+    assert bench.keys(bench.refined) == [b"n/j0"]
+    assert bench.keys(bench.dead) == [b"key 1"]
