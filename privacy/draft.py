@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from proventrail.privacy.contracts import Seals, SubjectLike, Wanted
@@ -30,19 +31,22 @@ class Blank:
     text: str = field(default="", repr=False)
 
 
-@dataclass(slots=True)
+@dataclass
 class Draft:
-    """`parts` joined are the new text. `dropped`: a facet that is to be taken out as a whole."""
+    """`parts` joined are the new text. `dropped`: a facet that is to be taken out as a whole.
+
+    Not to be changed once it was asked anything.
+    """
 
     parts: list[str | Blank] = field(default_factory=list)
     findings: Counter[Finding] = field(default_factory=Counter)
     dropped: bool = False
 
-    @property
+    @cached_property
     def blanks(self) -> list[Blank]:
         return [part for part in self.parts if isinstance(part, Blank)]
 
-    @property
+    @cached_property
     def per_event(self) -> bool:
         """Whether the text differs from event to event: ciphertext is bound to its event."""
         return any(blank.sealed for blank in self.blanks)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from proventrail.privacy.contracts import Detects, Normalise, SpanLike
 from proventrail.privacy.draft import Blank, Draft, Finding
 from proventrail.privacy.json_text import Leaf, NotJson, leaves
+from proventrail.privacy.memo import Memo
 from proventrail.privacy.policy.policy import Place, Policy, Treatment
 from proventrail.privacy.transform.actions import is_own, mask, own, redact
 from proventrail.privacy.transform.generalise import generalise
@@ -16,6 +17,9 @@ from proventrail.privacy.transform.generalise import generalise
 _SCANS = ("detect", "sql", "uri")
 _HOST_ENDS = (":", "/")
 _HOST_STARTS = ("/", "@", "[")
+_REMEMBERED = 16 << 20
+_ENTRY = 150
+_SHORT = 256
 UNEXAMINED = "unexamined"
 """Kind of a facet that is beyond the limits of the policy: redacted as a whole."""
 
@@ -30,6 +34,8 @@ class Rewriter:
         self.detector = detector
         self._normalise = normalise
         self._identities = policy.model.identities
+        self._telling: Memo[str, bool] = Memo(_REMEMBERED)
+        self._harmless: Memo[str, bool] = Memo(_REMEMBERED)
 
     # -- single texts --------------------------------------------------------------------------------------------------
 
@@ -150,16 +156,31 @@ class Rewriter:
             return self._unexamined(path) if "deep" in str(error) else self.text(place, text, path)
         return self._in_json(text, found)
 
+    def telling(self, name: str) -> bool:
+        """Whether detection may take a value for personal data by the name that it stands under."""
+        known = self._telling.get(name)
+        if known is None:
+            # A text that holds nothing by itself.
+            [known] = self.detector.may_hold(["x"], name)
+            self._telling.put(name, known, _ENTRY + len(name))
+        return known
+
     def _idle(self, found: list[Leaf], rules: list[Treatment]) -> set[int]:
-        """The leaves in which detection proves to find nothing."""
-        asked: dict[str, list[int]] = {}
-        for i, rule in enumerate(rules):
-            if rule.transform == "detect":
-                asked.setdefault(found[i].context, []).append(i)
+        """The leaves in which detection proves to find nothing. Names and values that come again are remembered."""
         idle: set[int] = set()
-        for context, indices in asked.items():
-            flags = self.detector.may_hold([found[i].value for i in indices], context)
-            idle.update(i for i, flag in zip(indices, flags, strict=True) if not flag)
+        asked: list[int] = []
+        for i, rule in enumerate(rules):
+            leaf = found[i]
+            if rule.transform == "detect" and not (leaf.context and self.telling(leaf.context)):
+                if self._harmless.get(leaf.value):
+                    idle.add(i)
+                else:
+                    asked.append(i)
+        for i, flag in zip(asked, self.detector.may_hold([found[i].value for i in asked]), strict=True):
+            if not flag:
+                idle.add(i)
+                if len(found[i].value) <= _SHORT:
+                    self._harmless.put(found[i].value, True, _ENTRY + len(found[i].value))
         return idle
 
     def _unexamined(self, path: str) -> Draft:

@@ -144,7 +144,6 @@ class Drafter:
         self.rewriter = rewriter
         self._memo: Memo[tuple[Node[Treatment] | None, str, str], Draft] = Memo(memo_bytes)
         self._reach: dict[Place, str | None] = {}
-        self._telling_names: dict[str, bool] = {}
 
     # -- typed fields --------------------------------------------------------------------------------------------------
 
@@ -233,17 +232,7 @@ class Drafter:
         if decided is not None and decided.transform == "keep":
             return False
         names = names_in(facet)
-        return names is None or any(self._telling(name) for name in names)
-
-    def _telling(self, name: str) -> bool:
-        known = self._telling_names.get(name)
-        if known is None:
-            if len(self._telling_names) > 50_000:
-                self._telling_names.clear()
-            # A text that holds nothing by itself.
-            [known] = self.rewriter.detector.may_hold(["x"], name)
-            self._telling_names[name] = known
-        return known
+        return names is None or any(self.rewriter.telling(name) for name in names)
 
     def _certain(self, texts: list[str], where: Sequence[tuple[Place, str]], unknown: list[int]) -> set[int]:
         """The texts that a rule of the policy may fit, whatever detection says."""
