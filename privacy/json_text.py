@@ -195,7 +195,7 @@ class _Walk:
             return
         place, path = self._below()
         if which != 4:
-            context = next((f.key for f in reversed(self._stack) if f.is_object), "")
+            context = next((without_own(f.key) for f in reversed(self._stack) if f.is_object), "")
             index = frame.items if frame is not None and not frame.is_object else -1
             value = _decoded(token) if which == 1 else token
             self.leaves.append(Leaf(start, end, value, place, path, context, is_string=which == 1, index=index))
@@ -226,7 +226,7 @@ class _Walk:
             if key in _VALUES:
                 for leaf in self.leaves[first:last]:
                     if not leaf.is_key and leaf.named is None:
-                        leaf.title(name, place)
+                        leaf.title(without_own(name), place)
 
     def _head(self, frame: _Frame, names: list[str]) -> None:
         places = [frame.place.child(without_own(name)) for name in names]
@@ -234,7 +234,7 @@ class _Walk:
             if key in _ROWS:
                 for leaf in self.leaves[first:last]:
                     if 0 <= leaf.index < len(names):
-                        leaf.title(names[leaf.index], places[leaf.index])
+                        leaf.title(without_own(names[leaf.index]), places[leaf.index])
 
 
 def leaves(text: str, place: Place, path: str, max_depth: int) -> list[Leaf]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -11,12 +12,15 @@ from proventrail.privacy.draft import Blank, Draft, Finding
 from proventrail.privacy.json_text import Leaf, NotJson, leaves
 from proventrail.privacy.memo import Memo
 from proventrail.privacy.policy.policy import Place, Policy, Treatment
-from proventrail.privacy.transform.actions import is_own, mask, own, redact
+from proventrail.privacy.transform.actions import blanked, is_own, mask, own, redact
 from proventrail.privacy.transform.generalise import generalise
 
 _SCANS = ("detect", "sql", "uri")
 _HOST_ENDS = (":", "/")
 _HOST_STARTS = ("/", "@", "[")
+_LOOSE = ("password", "secret", "person-name", "address")
+"""Kinds that are told by the words around a value: in SQL, outside of literals, such a value may be a column's name."""
+_NAME = re.compile(r"[^\W\d][\w.$]*|\W*\w{0,3}\W*")
 _REMEMBERED = 16 << 20
 _ENTRY = 150
 _SHORT = 256
@@ -92,18 +96,15 @@ class Rewriter:
         return whole.kind if whole is not None else rule.kind
 
     def _spans(self, rule: Treatment, value: str, context: str) -> Sequence[SpanLike]:
+        value = blanked(value)
         found = self.detector.scan(value, context)
         if rule.transform == "uri":
             return [*self.detector.scan_uri(value), *found]
         if rule.transform == "sql":
             # What has a form of its own is no part of SQL's grammar, wherever it stands: in names, in broken queries.
-            certain = [span for span in found if self._unmistakable(span.kind)]
+            certain = [span for span in found if span.kind not in _LOOSE or _no_name(value[span.start : span.end])]
             return [*self.detector.scan_sql(value), *certain]
         return found
-
-    def _unmistakable(self, kind: str) -> bool:
-        secret = self.policy.groups.get(kind) == "secret"
-        return kind in ("email", "home-user") or (secret and kind not in ("password", "secret"))
 
     def _in_spans(self, rule: Treatment, value: str, path: str, context: str, draft: Draft) -> Parts | None:
         found = sorted((span.start, -span.end, span.kind) for span in self._spans(rule, value, context))
@@ -211,6 +212,11 @@ def _quoted(parts: Parts, leaf: Leaf, rule: Treatment) -> Parts:
     if rule.transform == "drop" and not leaf.is_key:
         return ["null"]
     return ['"', *(json.dumps(p, ensure_ascii=False)[1:-1] if isinstance(p, str) else p for p in parts), '"']
+
+
+def _no_name(text: str) -> bool:
+    """Whether a text can be no name of a column, and is no mere placeholder."""
+    return _NAME.fullmatch(text) is None
 
 
 def _is_host(text: str, start: int, end: int) -> bool:

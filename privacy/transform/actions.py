@@ -45,6 +45,11 @@ def without_own(text: str) -> str:
     return OWN.sub("*", text) if _HINT.search(text) else text
 
 
+def blanked(text: str) -> str:
+    """`text` with x for every character that a transformation wrote: words in pseudonyms tell nothing of others."""
+    return OWN.sub(lambda match: "x" * len(match[0]), text) if _HINT.search(text) else text
+
+
 def redact(kind: str) -> str:
     """What stands where something was taken out: it tells the kind and nothing else."""
     return f"[redacted:{kind}]"

@@ -34,6 +34,7 @@ _PATTERNS = {
     "uri-password": re.compile(r"(?<=://)[^/\s:@]*:([^/\s@]+)@"),
     "email": re.compile(r"([\w.+-]+@[\w-]+(?:\.[\w-]+)+)"),
     "home-user": re.compile(r"/home/([\w-]+)"),
+    "password": re.compile(r"(?<=password=)([^\s\"]+)"),
     "us-ssn": re.compile(r"(?<!\d)(\d{3}-\d{2}-\d{4})(?!\d)"),
     "phone": re.compile(r"(?<!\d)(\+?4915\d{8,9})(?!\d)"),
     "aws-key": re.compile(r"(AKIA[A-Z0-9]{16})"),
@@ -63,7 +64,11 @@ class Detector:
         return self._found(text, context)
 
     def scan_sql(self, query: str, dialect: str = "") -> tuple[Span, ...]:
-        return self.scan(query)
+        return tuple(
+            Span(m.start(1) + s.start, m.start(1) + s.end, s.kind)
+            for m in re.finditer("'([^']*)'", query)
+            for s in self.scan(m[1])
+        )
 
     def scan_uri(self, uri: str) -> tuple[Span, ...]:
         return self.scan(uri)

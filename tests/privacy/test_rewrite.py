@@ -14,7 +14,7 @@ from proventrail.privacy.draft import Draft, Finding
 from proventrail.privacy.policy.policy import Policy, default_policy, read_policy
 from proventrail.privacy.rewrite import Rewriter
 
-from .standin import GROUPS, Detector, Vault, normalise, seal
+from .standin import GROUPS, Detector, Span, Vault, normalise, seal
 
 SHIPPED = default_policy(GROUPS)
 
@@ -156,6 +156,16 @@ def test_sql_hides_no_address_outside_of_literals() -> None:
     assert facet(text, "sql", holder="job")[0] == text.replace("ann@corp.com", ANN)
 
 
+@pytest.mark.parametrize(
+    ("query", "redacted"),
+    [("SELECT 1 FROM t WHERE password=u.pass", False), ("x password=?", False), ("x password=Zk9-hunter", True)],
+)
+def test_in_sql_an_assigned_name_is_a_column_and_stays(query: str, redacted: bool) -> None:
+    found, _ = facet(json.dumps({"query": query}), "sql", holder="job")
+    assert found == json.dumps({"query": query.replace("Zk9-hunter", "[redacted:password]")})
+    assert ("redacted" in found) is redacted
+
+
 def test_environment_variables_and_owners() -> None:
     told = {"environmentVariables": [{"name": "HOME", "value": "x"}, {"name": "SPARK_VERSION", "value": "3.5"}]}
     found, _ = facet(json.dumps(told), "environmentVariables")
@@ -233,6 +243,19 @@ def test_sealed_and_redacted_text_in_between_is_left_alone() -> None:
     told = f"postgres://{ANN}:[redacted:uri-password]@db/x?u=ann@corp.com"
     assert field(told, "producer") == told.replace("ann@corp.com", ANN)
     assert field(f"{ANN}@corp.com", "producer") == f"{ANN}@corp.com"
+
+
+def test_words_in_a_pseudonym_are_no_context_for_others() -> None:
+    seen: list[str] = []
+
+    class Listening(Detector):
+        def scan(self, text: str, context: str = "") -> tuple[Span, ...]:
+            seen.append(f"{context}|{text}")
+            return super().scan(text, context)
+
+    by = Rewriter(SHIPPED, Listening(), normalise)
+    facet(f'{{"{ANN}": "x {ANN} bob@corp.com"}}', by=by)
+    assert seen == [f"*|x {'x' * len(ANN)} bob@corp.com"]
 
 
 ALPHABET = st.sampled_from(
