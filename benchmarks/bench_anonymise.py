@@ -126,11 +126,12 @@ def shipped(folder: Path) -> Anonymiser:
     from proventrail.privacy.detect import Detector
     from proventrail.privacy.normalise import normalise
     from proventrail.privacy.spans import KINDS
+    from proventrail.privacy.vault import FileKeys, open_vault
     from proventrail.privacy.vault.seal import seal
-    from proventrail.privacy.vault.vault import open_vault
 
     groups = {kind.name: kind.group for kind in KINDS.values()}
-    return Anonymiser(default_policy(groups), Detector(), normalise, open_vault(folder), seal)
+    vault = open_vault(folder / "vault.sqlite", FileKeys(folder / "key"))
+    return Anonymiser(default_policy(groups), Detector(), normalise, vault, seal)
 
 
 def main() -> None:
