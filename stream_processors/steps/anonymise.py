@@ -105,7 +105,10 @@ class _Drafts:
 
 
 class Anonymiser:
-    """`Anonymise` by a policy, a detector and a vault. A batch that it cannot finish gives AnonymiseError."""
+    """`Anonymise` by a policy, a detector and a vault. A batch that it cannot finish gives AnonymiseError.
+
+    `quotable`: errors (of the vault) whose messages hold no value, so that an operator may read them.
+    """
 
     def __init__(
         self,
@@ -116,10 +119,12 @@ class Anonymiser:
         seal: Seals,
         *,
         memo_bytes: int = 128 << 20,
+        quotable: tuple[type[Exception], ...] = (),
     ) -> None:
         self.policy = policy
         self._vault = vault
         self._seal = seal
+        self._quotable = quotable
         self._drafter = Drafter(Rewriter(policy, detector, normalise), memo_bytes)
 
     def __call__(self, refined: pa.RecordBatch) -> pa.RecordBatch:
@@ -127,7 +132,7 @@ class Anonymiser:
             drafts = self._drafts(refined)
             return self._written(refined, drafts, self._subjects(drafts))
         except Exception as error:  # noqa: BLE001 - goes on as AnonymiseError
-            problem = _told(error)
+            problem = str(error) if isinstance(error, self._quotable) else _told(error)
         # Outside of the except clause, so that the cause, whose message may quote an event, hangs on it nowhere.
         raise AnonymiseError(
             f"a batch could not be anonymised ({problem}), and nothing of it was passed on: see to the vault if it "

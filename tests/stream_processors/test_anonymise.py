@@ -17,7 +17,7 @@ from proventrail.privacy.errors import AnonymiseError
 from proventrail.privacy.policy.fields import DATASET, EDGE, FACETS, FIELDS, JSON, OWN
 from proventrail.privacy.policy.policy import Policy, default_policy, read_policy
 from proventrail.schemas import avro
-from proventrail.schemas.columns import arrow_schema
+from proventrail.schemas.columns import arrow_schema, decode_batch
 from proventrail.schemas.models import CatalogEntry
 from proventrail.schemas.openlineage import from_openlineage, job_key
 from proventrail.schemas.verdict import lenient
@@ -183,8 +183,6 @@ def test_a_second_pass_changes_nothing() -> None:
     batch = Refine(Catalog(), by := anonymiser())(
         raw([event(0, job={"namespace": "n", "name": MAIL, "facets": facets})])
     )
-    from proventrail.schemas.columns import decode_batch
-
     once, _ = decode_batch("refined_event", batch.values)
     twice = by(once)
     kept = [name for name in once.schema.names if name != "privacy"]
@@ -290,6 +288,35 @@ def test_what_fails_stops_and_says_nothing_of_the_event(by: Anonymiser) -> None:
     assert MAIL not in told
     assert caught.value.__context__ is None
     assert "nothing of it was passed on" in str(caught.value)
+
+
+def test_an_error_of_the_vault_is_quoted_if_it_may_be() -> None:
+    class Away(Vault):
+        def subjects(self, wanted: Sequence[Wanted]) -> list[Subject]:
+            raise TimeoutError("the vault does not answer")
+
+    parts = (default_policy(GROUPS), Detector(), normalise, Away(), seal)
+    for quotable, said in (((TimeoutError,), "the vault does not answer"), ((), "TimeoutError in subjects")):
+        with pytest.raises(AnonymiseError, match=said):
+            refine([event(0, actor="ann")], Anonymiser(*parts, quotable=quotable))
+
+
+def test_a_slice_is_anonymised_as_what_it_is() -> None:
+    facets = [{"x": json.dumps({"a": f"{i} {MAIL}"}), "y": "1"} if i % 3 else {} for i in range(12)]
+    told = [
+        event(
+            i,
+            actor=f"u{i}",
+            run={"id": "r", "facets": facets[i]},
+            inputs=[{"namespace": "n", "name": f"d{i}", "facets": facets[i]}] * (i % 3),
+        )
+        for i in range(12)
+    ]
+    batch, _ = decode_batch("refined_event", Refine(Catalog())(raw(told)).values)
+    by = anonymiser()
+    whole = by(batch)
+    for start, n in ((0, 5), (4, 8), (7, 1), (3, 0)):
+        assert by(batch.slice(start, n)).to_pylist() == whole.slice(start, n).to_pylist()
 
 
 def test_dead_letters_are_protected_by_place() -> None:
