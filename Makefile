@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: env run test test-faults test-interop lint format bench lock clean
+.PHONY: env run test test-faults test-interop lint format docs bench lock clean
 
 env: $(VENV)/installed
 	@# Links of the editable install are made anew, so that new files are found.
@@ -14,7 +14,7 @@ env: $(VENV)/installed
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade -c constraints.txt pip setuptools wheel
-	$(BIN)/pip install --quiet -c constraints.txt --no-build-isolation --config-settings editable_mode=strict -e '.[dev]'
+	$(BIN)/pip install --quiet --quiet -c constraints.txt --no-build-isolation --config-settings editable_mode=strict -e '.[dev]'
 	@touch $@
 
 run: env
@@ -39,6 +39,9 @@ lint: env
 format: env
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: env
+	$(BIN)/python -m proventrail.cli.reference docs/cli.md
 
 bench: env
 	$(BIN)/python -m benchmarks

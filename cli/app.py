@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import NoReturn
 
 import click
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from proventrail import __version__
-from proventrail.cli.ask import lineage, runs, sql
+from proventrail.cli.ask import runs, sql
 from proventrail.cli.catalog import catalog
 from proventrail.cli.dead_letters import dead_letters
 from proventrail.cli.demo import demo
-from proventrail.cli.errors import UNAVAILABLE
+from proventrail.cli.errors import CLOSED_PIPE, INTERRUPTED, UNAVAILABLE, USAGE
 from proventrail.cli.ingest import ingest
+from proventrail.cli.lineage import lineage
 from proventrail.cli.privacy import privacy
 from proventrail.cli.schemas import schemas
 from proventrail.cli.stages import gateway, migrate, refine, sink, topics
@@ -26,6 +29,7 @@ from proventrail.gateway.auth import TokenError
 from proventrail.gateway.server import GatewayError
 from proventrail.privacy.vault import SealError, VaultError
 from proventrail.schemas.registry import RegistryError
+from proventrail.schemas.wire import CodecError
 from proventrail.storage.engine import EngineError
 from proventrail.storage.errors import describe
 from proventrail.storage.migrations import MigrationError
@@ -33,13 +37,14 @@ from proventrail.storage.sink.progress import ProgressError
 from proventrail.storage.sink.writer import SinkError
 from proventrail.stream_processors.catalog import CatalogError
 from proventrail.stream_processors.process import RefineError
-from proventrail.streaming.admin import TopicError
+from proventrail.streaming.admin import KafkaUnreachable, TopicError
 
 _PLAIN = (
     EmbeddedError,
-    CatalogError,
+    CodecError,
     EngineError,
     GatewayError,
+    KafkaUnreachable,
     MigrationError,
     ProgressError,
     RefineError,
@@ -53,7 +58,19 @@ _PLAIN = (
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+class _Root(click.Group):
+    """The root; what reads our output may go away before its end (`| head`), which is no error of ours."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # What is buffered still has nowhere to go when the interpreter flushes at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(CLOSED_PIPE) from None
+
+
+@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, prog_name="proventrail")
 def cli() -> None:
     """Records where data and models came from, and proves the record."""
@@ -81,19 +98,37 @@ for _command in (
     cli.add_command(_command)
 
 
-def run() -> None:
-    """Run the command line; errors that a user can act on are one line, others a traceback."""
+def run(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit; errors that a user can act on are one line, others a traceback."""
     try:
-        cli()
+        code = cli.main(arguments, prog_name="proventrail", standalone_mode=False)
+    except click.Abort:
+        sys.exit(INTERRUPTED)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(USAGE)
+    except click.ClickException as error:
+        _fail(_one_line(error), error.exit_code)
+    except CatalogError as error:
+        _fail(str(error), USAGE)
     except _PLAIN as error:
         _fail(str(error))
     except ClickHouseError as error:
         _fail(describe(error))
     except KafkaException as error:
-        cause = error.args[0]
-        _fail(f"Kafka: {cause.name() if hasattr(cause, 'name') else cause}")
+        _fail(f"Kafka: {error.args[0].str() if isinstance(error.args[0], KafkaError) else error.args[0]}")
+    except OSError as error:
+        _fail(f"{error.filename or 'the system'}: {error.strerror or type(error).__name__}")
+    sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(message: str) -> None:
+def _one_line(error: click.ClickException) -> str:
+    text = " ".join(error.format_message().split())
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        text = f"{text.rstrip('.')}: see `{error.ctx.command_path} --help`"
+    return text
+
+
+def _fail(message: str, exit_code: int = UNAVAILABLE) -> NoReturn:
     click.echo(f"error: {message}", err=True)
-    sys.exit(UNAVAILABLE)
+    sys.exit(exit_code)

@@ -1,32 +1,51 @@
-"""Questions to the store: SQL, lineage, runs, status."""
+"""Questions to the store: SQL, lineage, runs."""
 
 from __future__ import annotations
 
+import logging
+import re
 import sys
+from typing import BinaryIO
 
 import click
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from rich.console import Console
-from rich.tree import Tree
 
-from proventrail.cli.errors import NO, CommandError
+from proventrail.cli.errors import USAGE, CommandError
 from proventrail.cli.options import Target, with_target
 from proventrail.cli.output import format_option, show
-from proventrail.storage.lineage import Edge, Lineage
+from proventrail.storage.errors import describe, error_code
 from proventrail.storage.store import ClientStore, connect
 
+_AUTHENTICATION = (193, 194, 516)
+"""ClickHouse's WRONG_PASSWORD, REQUIRED_PASSWORD, AUTHENTICATION_FAILED."""
+_STATES = ("RUNNING", "COMPLETE", "FAIL", "ABORT", "UNKNOWN")
 
-def open_store(target: Target) -> ClientStore:
-    """The store of a target. Raises CommandError if it does not answer."""
+
+def open_store(target: Target, answer_seconds: int = 300) -> ClientStore:
+    """The store of a target. Raises CommandError if it is silent for so long, or refuses the password."""
     settings = target.clickhouse()
+    # It logs what it raises too.
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
     try:
-        return connect(settings)
+        return connect(settings, answer_seconds)
     except (ClickHouseError, OSError) as error:
-        raise CommandError(f"the store at {settings.url} cannot be reached: {_first_line(error)}") from None
+        if error_code(error) in _AUTHENTICATION:
+            reason = f"the user {settings.username} or the password is refused"
+        elif error_code(error) is not None:
+            reason = describe(error)
+        else:
+            reason = f"no answer ({_cause(error)})"
+        raise CommandError(f"the store at {settings.url} cannot be used: {reason}") from None
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+def _cause(error: BaseException) -> str:
+    """What the system or the TLS library said, out of the text of a chain of exceptions."""
+    found = re.search(r"\[Errno -?\d+\] ([\w ]+)|(certificate verify failed[\w :-]*)", str(error))
+    return next(filter(None, found.groups())) if found else type(error).__name__
+
+
+_FORMAT = re.compile(r"\bFORMAT\s+\w+\s*$", re.IGNORECASE)
+_EXCEPTION = re.compile(r"DB::Exception: (?P<text>.*?)(?: \(for url [^)]*\))?$", re.DOTALL)
 
 
 @click.command()
@@ -34,14 +53,42 @@ def _first_line(error: BaseException) -> str:
 @format_option
 @with_target
 def sql(target: Target, query: str, fmt: str | None) -> None:
-    """Run an SQL query on the audit log; `-` reads it from standard input."""
-    text = sys.stdin.read() if query == "-" else query
+    """Run an SQL query on the audit log; `-` reads it from standard input.
+
+    A query that ends in FORMAT … (Parquet, JSONEachRow, …) has ClickHouse write its answer, as it is.
+    """
+    text = (sys.stdin.read() if query == "-" else query).strip().rstrip(";").rstrip()
+    if not text:
+        raise CommandError("there is no query", USAGE)
+    if _FORMAT.search(text) and fmt:
+        raise CommandError("the query has a FORMAT already: leave out that or --format", USAGE)
     store = open_store(target)
+    settings = {"database": "proventrail"}
     try:
-        result = store.client.query(text.strip().rstrip(";"), settings={"database": "proventrail"})
+        if _FORMAT.search(text):
+            _copy(store.client.raw_stream(text, settings=settings))
+            return
+        result = store.client.query(text, settings=settings)
     except ClickHouseError as error:
-        raise CommandError(_first_line(error), 2) from None
+        raise _query_error(error) from None
     show(result.column_names, result.result_rows, fmt)
+
+
+def _copy(stream: BinaryIO) -> None:
+    output = click.get_binary_stream("stdout")
+    while part := stream.read(1 << 20):
+        output.write(part)
+    output.flush()
+
+
+def _query_error(error: ClickHouseError) -> CommandError:
+    """What ClickHouse says of the query, whose author asks; one line."""
+    code = error_code(error)
+    if code is None:
+        return CommandError(f"the store does not answer ({_cause(error)})")
+    found = _EXCEPTION.search(str(error))
+    text = " ".join((found["text"] if found else str(error)).split())
+    return CommandError(f"ClickHouse error {code}: {text[:500]}", USAGE)
 
 
 def _like(pattern: str) -> str:
@@ -51,17 +98,21 @@ def _like(pattern: str) -> str:
 
 @click.command()
 @click.option("--job", help="Name of the job; may hold the wildcards * and ?.")
-@click.option("--state", help="RUNNING, COMPLETE, FAIL, ABORT or UNKNOWN.")
-@click.option("--limit", type=int, default=20, show_default=True)
+@click.option("--namespace", help="Namespace of the job; may hold the wildcards * and ?.")
+@click.option("--state", type=click.Choice(_STATES, case_sensitive=False), help="Of the run.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Rows at most.")
 @format_option
 @with_target
-def runs(target: Target, job: str | None, state: str | None, limit: int, fmt: str | None) -> None:
+def runs(
+    target: Target, job: str | None, namespace: str | None, state: str | None, limit: int, fmt: str | None
+) -> None:
     """List runs, the newest first."""
     columns = ["job_namespace", "job_name", "run_id", "state", "started_at", "ended_at"]
     conditions, parameters = ["1"], {"limit": str(limit)}
-    if job:
-        conditions.append("job_name LIKE {job:String}")
-        parameters["job"] = _like(job)
+    for column, pattern in (("job_name", job), ("job_namespace", namespace)):
+        if pattern:
+            conditions.append(f"{column} LIKE {{{column}:String}}")
+            parameters[column] = _like(pattern)
     if state:
         conditions.append("state = {state:String}")
         parameters["state"] = state.upper()
@@ -71,59 +122,3 @@ def runs(target: Target, job: str | None, state: str | None, limit: int, fmt: st
         parameters,
     )
     show(columns, found, fmt)
-
-
-@click.group()
-def lineage() -> None:
-    """Where a dataset comes from, and where it goes."""
-
-
-def _lineage(target: Target, namespace: str, name: str, depth: int, fmt: str | None, direction: str) -> None:
-    found = Lineage(open_store(target)).walk(namespace, name, direction, depth)
-    if fmt or not found:
-        columns = ["depth", "source_namespace", "source_name", "target_namespace", "target_name", "job_namespace"]
-        columns += ["job_name", "first_seen", "last_seen"]
-        if not found:
-            raise CommandError(f"no lineage {direction} of that dataset is known", NO)
-        show(columns, [edge.row() for edge in found], fmt)
-        return
-    Console(highlight=False, soft_wrap=True).print(lineage_tree(namespace, name, found, direction))
-
-
-def lineage_tree(namespace: str, name: str, edges: list[Edge], direction: str) -> Tree:
-    """Each dataset with its neighbours below it; one that was shown already is only named."""
-    following: dict[tuple[str, str], list[Edge]] = {}
-    for edge in edges:
-        following.setdefault(edge.near(direction), []).append(edge)
-    root = Tree(f"[bold]{namespace} {name}[/bold]")
-    shown: set[tuple[str, str]] = set()
-    waiting = [(root, Lineage.normal(namespace, name))]
-    while waiting:
-        node, dataset = waiting.pop(0)
-        if dataset in shown:
-            continue
-        shown.add(dataset)
-        for edge in following.get(dataset, []):
-            far = edge.far(direction)
-            again = " [dim](see above)[/dim]" if far in shown else ""
-            arrow = "←" if direction == "upstream" else "→"
-            child = node.add(f"{arrow} {far[0]} {far[1]}  [dim]{edge.job_namespace}/{edge.job_name}[/dim]{again}")
-            waiting.append((child, far))
-    return root
-
-
-def _direction(direction: str, text: str) -> click.Command:
-    @click.command(direction, help=text)
-    @click.argument("namespace")
-    @click.argument("name")
-    @click.option("--depth", type=click.IntRange(1, 1000), default=10, show_default=True)
-    @format_option
-    @with_target
-    def command(target: Target, namespace: str, name: str, depth: int, fmt: str | None) -> None:
-        _lineage(target, namespace, name, depth, fmt, direction)
-
-    return command
-
-
-lineage.add_command(_direction("upstream", "Datasets that the dataset was made from, as a tree."))
-lineage.add_command(_direction("downstream", "Datasets that were made from the dataset, as a tree."))

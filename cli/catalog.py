@@ -15,7 +15,7 @@ from proventrail.stream_processors.catalog import Catalog, CatalogFollower, diff
 
 def _catalog(target: Target) -> Catalog:
     registry = target.registry()
-    follower = CatalogFollower(target.kafka(), resolver=registry.resolve if registry else None).load()
+    follower = CatalogFollower(target.reached_kafka(), resolver=registry.resolve if registry else None).load()
     follower.close()
     return follower.catalog
 
@@ -39,7 +39,8 @@ def apply_(target: Target, paths: tuple[Path, ...], dry_run: bool, prune: bool) 
         registry = target.registry()
         framing = registry.framing({CATALOG: "catalog_entry"}) if registry else SINGLE_OBJECT
         write_changes(target.kafka(), changes, framing=framing)
-    click.echo(f"{len(changes)} changes{' (dry run)' if dry_run else ''}")
+    count = f"{len(changes)} change{'' if len(changes) == 1 else 's'}"
+    click.echo(f"{count if changes else 'no changes'}{' (dry run: nothing was written)' if dry_run else ''}")
 
 
 @catalog.command("list")
@@ -48,5 +49,5 @@ def apply_(target: Target, paths: tuple[Path, ...], dry_run: bool, prune: bool) 
 def list_(target: Target, fmt: str | None) -> None:
     """List the entries."""
     columns = ["namespace", "name", "kind", "owner", "steward", "classification", "retention_class", "regulations"]
-    columns += ["licence", "cadence"]
+    columns += ["licence", "cadence", "description", "tags"]
     show(columns, [[entry[name] for name in columns] for entry in _catalog(target).entries], fmt)

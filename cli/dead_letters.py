@@ -6,10 +6,10 @@ import click
 from confluent_kafka import Producer
 
 from proventrail.cli.ask import open_store
-from proventrail.cli.errors import NO, CommandError
+from proventrail.cli.errors import NO, USAGE, CommandError
 from proventrail.cli.options import Target, with_target
 from proventrail.cli.output import format_option, show
-from proventrail.schemas.topics import RAW_TOPICS
+from proventrail.schemas.topics import MAX_MESSAGE_BYTES, RAW_TOPICS
 
 _COLUMNS = ["raw_topic", "raw_partition", "raw_offset", "received_at", "reason", "stage", "path", "message"]
 
@@ -21,7 +21,7 @@ def dead_letters() -> None:
 
 @dead_letters.command("list")
 @click.option("--reason", help="For example invalid, malformed, undecodable, oversize, expired.")
-@click.option("--limit", type=int, default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Rows at most.")
 @format_option
 @with_target
 def list_(target: Target, reason: str | None, limit: int, fmt: str | None) -> None:
@@ -47,8 +47,8 @@ def _fetch(target: Target, topic: str, partition: int, offset: int) -> tuple[byt
 
 @dead_letters.command("show")
 @click.argument("topic")
-@click.argument("partition", type=int)
-@click.argument("offset", type=int)
+@click.argument("partition", type=click.IntRange(0))
+@click.argument("offset", type=click.IntRange(0))
 @with_target
 def show_(target: Target, topic: str, partition: int, offset: int) -> None:
     """Write the original bytes of a dead letter to standard output. They may hold personal data."""
@@ -58,18 +58,24 @@ def show_(target: Target, topic: str, partition: int, offset: int) -> None:
 
 @dead_letters.command("replay")
 @click.argument("topic")
-@click.argument("partition", type=int)
-@click.argument("offset", type=int)
+@click.argument("partition", type=click.IntRange(0))
+@click.argument("offset", type=click.IntRange(0))
 @with_target
 def replay(target: Target, topic: str, partition: int, offset: int) -> None:
     """Send the original record again to its raw topic, once its cause is mended. The dead letter stays."""
     if topic not in RAW_TOPICS:
-        raise CommandError(f"only records of {' and '.join(RAW_TOPICS)} can be replayed", NO)
+        raise CommandError(f"only records of {' and '.join(RAW_TOPICS)} can be replayed", USAGE)
     key, value = _fetch(target, topic, partition, offset)
     if not value:
         raise CommandError("the dead letter has no original bytes: there is nothing to send", NO)
     failures: list[str] = []
-    config = {**target.kafka().client_config(), "enable.idempotence": True, "partitioner": "murmur2_random"}
+    config = {
+        **target.reached_kafka().client_config(),
+        "enable.idempotence": True,
+        "partitioner": "murmur2_random",
+        "message.max.bytes": MAX_MESSAGE_BYTES,
+        "log_level": 2,
+    }
     producer = Producer(config)
     producer.produce(topic, value, key or None, on_delivery=lambda e, _: failures.append(e.name()) if e else None)
     if producer.flush(30) or failures:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import click
-import httpx
 from rich.console import Console
 
-from proventrail.cli.ask import lineage_tree, open_store
+from proventrail.cli.ask import open_store
 from proventrail.cli.drained import Backlog
 from proventrail.cli.errors import CommandError
-from proventrail.cli.ingest import batches, events_of, files_of, send
+from proventrail.cli.event_files import Event, events_of, files_of
+from proventrail.cli.lineage import lineage_tree
 from proventrail.cli.options import Target, with_target
 from proventrail.cli.output import render
+from proventrail.cli.sending import Sender, batches
 from proventrail.cli.stages import stop_on_signals
 from proventrail.cli.up import Pipeline
 from proventrail.schemas.settings import KafkaSettings
@@ -54,10 +56,9 @@ def demo(target: Target, events: Path | None, serve: bool | None) -> None:
 
 
 def _send_and_show(target: Target, pipeline: Pipeline, folder: Path, token: str) -> None:
-    found = [item for file in files_of((folder,)) for item in events_of(file) if _is_event(item[1])]
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    with httpx.Client(base_url=pipeline.url, headers=headers, timeout=60) as client:
-        refused = [item for batch in batches(iter(found)) for item in send(client, batch)]
+    found = [item for file in files_of((folder,)) for item in events_of(file) if isinstance(item, Event)]
+    with closing(Sender(pipeline.url, token)) as sender:
+        refused = [item for batch in batches(found) for item in sender.send(batch)]
     say = Console(highlight=False, soft_wrap=True).print
     say(f"Sent {len(found)} recorded OpenLineage events (openlineage-python, dbt) by HTTP; {len(refused)} refused.")
     sent_at = time.monotonic()
@@ -66,10 +67,6 @@ def _send_and_show(target: Target, pipeline: Pipeline, folder: Path, token: str)
     backlog.close()
     say(f"All of them went through Kafka and refine and are stored {time.monotonic() - sent_at:.1f} s later.\n")
     _show(target)
-
-
-def _is_event(event: object) -> bool:
-    return isinstance(event, dict) and "eventTime" in event
 
 
 def _show(target: Target) -> None:
@@ -83,7 +80,7 @@ def _show(target: Target) -> None:
         "GROUP BY ALL ORDER BY count() DESC, target_name LIMIT 1"
     )
     say(f"\nproventrail lineage upstream {top[0]} {top[1]}")
-    say(lineage_tree(top[0], top[1], Lineage(store).walk(top[0], top[1], "upstream", 10), "upstream"))
+    say(lineage_tree(top, Lineage(store).walk(top[0], top[1], "upstream", 10), "upstream"))
     say(f'\nproventrail sql "{_QUESTION}"')
     result = store.client.query(_QUESTION, settings={"database": "proventrail"})
     click.echo(render(result.column_names, result.result_rows, "table"))

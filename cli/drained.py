@@ -9,12 +9,17 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.schemas.topics import DEADLETTER, RAW_TOPICS, REFINED
-from proventrail.streaming.errors import is_transient
+from proventrail.streaming.admin import TopicError
+from proventrail.streaming.consuming import first_record
+from proventrail.streaming.errors import TOPIC_GONE, is_transient
 
 GROUPS: tuple[tuple[str, Sequence[str]], ...] = (
     ("proventrail-refine", RAW_TOPICS),
     ("proventrail-sink", (REFINED, DEADLETTER)),
 )
+
+_MARKERS = 4
+"""Offsets at the end of a partition that may all be markers; more are not looked at."""
 
 
 class Backlog:
@@ -25,27 +30,36 @@ class Backlog:
     """
 
     def __init__(self, kafka: KafkaSettings) -> None:
-        self._consumers = {
-            group: Consumer({**kafka.client_config(), "group.id": group, "enable.auto.commit": False})
-            for group, _ in GROUPS
-        }
+        self._consumers = {group: Consumer(self._config(kafka, group)) for group, _ in GROUPS}
+
+    @staticmethod
+    def _config(kafka: KafkaSettings, group: str) -> dict[str, object]:
+        own = {"group.id": group, "enable.auto.commit": False, "enable.partition.eof": True, "log_level": 2}
+        return {**kafka.client_config(), **own}
 
     def records(self) -> int:
-        """Records that are read but not committed, or not read, over both stages. Raises KafkaException."""
-        return sum(self._of(self._consumers[group], topics) for group, topics in GROUPS)
+        """Records that are read but not committed, or not read, over both stages. Raises KafkaException, TopicError."""
+        return sum(self.of(group, topics) for group, topics in GROUPS)
 
-    def _of(self, consumer: Consumer, topics: Sequence[str]) -> int:
-        partitions = [
-            TopicPartition(topic, partition)
-            for topic in topics
-            for partition in consumer.list_topics(topic, timeout=30).topics[topic].partitions
-        ]
+    def of(self, group: str, topics: Sequence[str]) -> int:
+        """Records of `topics` that the group has yet to work off. Raises KafkaException, or TopicError for no topic."""
+        consumer = self._consumers[group]
+        partitions: list[TopicPartition] = []
+        for topic in topics:
+            found = consumer.list_topics(topic, timeout=30).topics[topic]
+            if found.error is not None and found.error.code() in TOPIC_GONE:
+                raise TopicError(f"topic {topic} does not exist: create it with `proventrail topics`")
+            partitions += [TopicPartition(topic, partition) for partition in found.partitions]
         behind = 0
         for tp in consumer.committed(partitions, timeout=30):
             if tp.error is not None:
                 raise KafkaException(tp.error)
             low, end = consumer.get_watermark_offsets(tp, timeout=30)
-            behind += end - max(low, tp.offset, 0)
+            start = max(low, tp.offset, 0)
+            position = TopicPartition(tp.topic, tp.partition, start)
+            # A transaction's marker at the end is an offset that nobody reads and commits.
+            if not (0 < end - start <= _MARKERS and first_record(consumer, position) is None):
+                behind += end - start
         return behind
 
     def wait(self, timeout: float, stopped: Callable[[], bool] = lambda: False) -> None:

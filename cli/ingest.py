@@ -2,109 +2,96 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
-import httpx
-from rich.progress import Progress
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from proventrail.cli.errors import NO, CommandError
+from proventrail.cli.drained import Backlog
+from proventrail.cli.errors import NO, USAGE, CommandError
+from proventrail.cli.event_files import STDIN, Event, Unreadable, events_of, files_of
 from proventrail.cli.options import Target, with_target
+from proventrail.cli.sending import Sender, batches
 
-_BATCH_BYTES = 2 << 20
-
-
-def files_of(paths: tuple[Path, ...]) -> list[Path]:
-    """The files named, and all *.json, *.jsonl and *.ndjson below the folders named."""
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found += sorted(file for kind in ("json", "jsonl", "ndjson") for file in path.rglob(f"*.{kind}"))
-        else:
-            found.append(path)
-    return found
+_WAIT_SECONDS = 300.0
 
 
-def events_of(path: Path) -> Iterator[tuple[str, Any]]:
-    """(place, event) of a file: one event, an array of events, or one event a line.
+@dataclass
+class _Tally:
+    """What became of the events so far."""
 
-    A recorded HTTP request counts as its body. Raises CommandError with file and line if it is no JSON.
-    """
-    text = path.read_text(encoding="utf-8")
-    try:
-        content = json.loads(text)
-    except ValueError:
-        content = None
-    if content is None:
-        for number, line in enumerate(text.splitlines(), 1):
-            if line.strip():
-                try:
-                    yield f"{path}:{number}", json.loads(line)
-                except ValueError:
-                    raise CommandError(f"{path}:{number}: not JSON", 2) from None
-        return
-    for index, event in enumerate(content if isinstance(content, list) else [content]):
-        place = f"{path}[{index}]" if isinstance(content, list) else str(path)
-        is_request = isinstance(event, dict) and {"method", "headers", "body"} <= event.keys()
-        yield place, event["body"] if is_request else event
+    taken: int = 0
+    refused: int = 0
+    unreadable: int = 0
+    stopped_at: Unreadable | None = None
 
 
-def batches(events: Iterator[tuple[str, Any]]) -> Iterator[list[tuple[str, str]]]:
-    batch: list[tuple[str, str]] = []
-    size = 0
-    for place, event in events:
-        text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
-        if batch and size + len(text) > _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-        batch.append((place, text))
-        size += len(text)
-    if batch:
-        yield batch
+def _bar() -> Progress:
+    """On a terminal only, on stderr: standard output may be read by a program."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("files"))
+    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
 
 
-def send(client: httpx.Client, batch: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Send a batch; (place, reason) of each event that was refused. Waits while the gateway is busy."""
-    body = "[" + ",".join(text for _, text in batch) + "]"
-    answer = client.post("/api/v1/lineage/batch", content=body.encode("utf-8", "surrogatepass"))
-    if answer.status_code == 204:
-        return []
-    if answer.status_code == 200:
-        return [(batch[item["index"]][0], item["reason"]) for item in answer.json()["failed_events"]]
-    raise CommandError(f"the gateway answered {answer.status_code}: {answer.text[:200]}")
+def _readable(files: list[Path], bar: Progress, tally: _Tally, *, skip: bool) -> Iterator[Event]:
+    """The events, up to the first place that is not JSON, or with `skip` without such places."""
+    for file in bar.track(files, description="sending"):
+        for found in events_of(file):
+            if isinstance(found, Event):
+                yield found
+            elif skip:
+                tally.unreadable += 1
+                click.echo(f"skipped {found.place}: {found.reason}", err=True)
+            else:
+                tally.stopped_at = found
+                return
+
+
+def _send_all(sender: Sender, events: Iterator[Event], tally: _Tally) -> None:
+    for batch in batches(events):
+        refused = sender.send(batch)
+        tally.taken += len(batch) - len(refused)
+        tally.refused += len(refused)
+        for place, reason in refused:
+            click.echo(f"refused {place}: {reason}", err=True)
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, allow_dash=True))
+@click.option("--continue", "skip", is_flag=True, help="Go on after files and lines that are not JSON.")
+@click.option("--wait", is_flag=True, help="Return when the events are stored and can be asked for.")
 @click.option("--url", help="Of the gateway. Default: that of the running instance.")
 @click.option("--token", envvar="PROVENTRAIL_TOKEN", help="Default: that of the data directory.")
 @with_target
-def ingest(target: Target, paths: tuple[Path, ...], url: str | None, token: str | None) -> None:
-    """Send OpenLineage events from files and folders (JSON, arrays, or one event a line)."""
+def ingest(target: Target, paths: tuple[Path, ...], skip: bool, wait: bool, url: str | None, token: str | None) -> None:
+    """Send OpenLineage events from files and folders, or with `-` from standard input.
+
+    A file holds one event, an array of events, or one event a line; it may be packed with gzip. In folders, files named
+    *.json, *.jsonl, *.ndjson (and .gz) are taken. Sending a file again is harmless: its events are stored once.
+
+    Exit code 1 if events were refused or skipped, 2 at a place that is not JSON (what stands before it was sent).
+    """
     from proventrail.gateway.auth import read_token
 
     url = url or f"http://{target.address('gateway')}"
-    token = token or read_token(target.data_dir)
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     files = files_of(paths)
-    sent, refused = 0, []
-    transport = httpx.HTTPTransport(retries=3)
-    with (
-        httpx.Client(base_url=url, headers=headers, timeout=60, transport=transport) as client,
-        Progress(transient=True) as progress,
-    ):
-        events = (item for file in progress.track(files, description="sending") for item in events_of(file))
-        for batch in batches(events):
-            try:
-                refused += send(client, batch)
-            except httpx.HTTPError as error:
-                raise CommandError(f"the gateway at {url} cannot be reached ({type(error).__name__})") from None
-            sent += len(batch)
-    for place, reason in refused:
-        click.echo(f"refused {place}: {reason}", err=True)
-    click.echo(f"{sent - len(refused)} events taken, {len(refused)} refused, from {len(files)} files")
-    if refused:
+    if not files:
+        raise CommandError(f"no *.json, *.jsonl or *.ndjson (.gz) in {', '.join(map(str, paths))}", USAGE)
+    tally = _Tally()
+    with closing(Sender(url, token or read_token(target.data_dir))) as sender, _bar() as bar:
+        _send_all(sender, _readable(files, bar, tally, skip=skip), tally)
+    if tally.stopped_at is not None:
+        where, reason = tally.stopped_at.place, tally.stopped_at.reason
+        raise CommandError(f"{where}: {reason}; the {tally.taken} events before it were taken", USAGE)
+    if wait:
+        with closing(Backlog(target.kafka())) as backlog:
+            backlog.wait(_WAIT_SECONDS)
+    skipped = f", {tally.unreadable} places skipped" if tally.unreadable else ""
+    source = "standard input" if files == [STDIN] else f"{len(files)} file{'s' if len(files) > 1 else ''}"
+    click.echo(f"{tally.taken} events taken, {tally.refused} refused{skipped}, from {source}")
+    if tally.refused or tally.unreadable:
         raise SystemExit(NO)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 import platformdirs
@@ -15,7 +15,14 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from proventrail.cli.errors import USAGE, CommandError
 from proventrail.embedded.run_file import running_instance
 from proventrail.schemas.registry import SchemaRegistry
-from proventrail.schemas.settings import ClickHouseSettings, KafkaSettings, SchemaRegistrySettings
+from proventrail.schemas.settings import (
+    ClickHouseSettings,
+    KafkaSettings,
+    SaslMechanism,
+    SchemaRegistrySettings,
+    SecurityProtocol,
+)
+from proventrail.streaming.admin import reach
 
 F = TypeVar("F", bound=Callable[..., Any])
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -26,8 +33,8 @@ def _checked(kind: type[Settings], what: str, values: dict[str, Any]) -> Setting
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        raise CommandError(f"{what} settings: {first['msg']}", USAGE) from None
+        reason = str(error.errors(include_input=False, include_url=False)[0]["msg"]).removeprefix("Value error, ")
+        raise CommandError(f"{what} settings: {reason}", USAGE) from None
 
 
 def default_data_dir() -> Path:
@@ -44,7 +51,7 @@ class Target:
     clickhouse_user: str | None = None
     clickhouse_database: str = "proventrail"
     clickhouse_cluster: str | None = None
-    clickhouse_ca_cert: str | None = None
+    clickhouse_ca_cert: Path | None = None
     kafka_security: dict[str, str] = field(default_factory=dict)
     schema_registry_url: str | None = None
     schema_registry_user: str | None = None
@@ -67,6 +74,12 @@ class Target:
         servers = self.bootstrap_servers or self.address("kafka")
         return _checked(KafkaSettings, "Kafka", {"bootstrap_servers": servers, **self.kafka_security})
 
+    def reached_kafka(self) -> KafkaSettings:
+        """`kafka`, once a broker has answered: commands that a person waits for say what is wrong with it at once."""
+        settings = self.kafka()
+        reach(settings)
+        return settings
+
     def clickhouse(self) -> ClickHouseSettings:
         """The store over HTTP: the server that was named, else the endpoint of the running instance."""
         if self.clickhouse_url is None:
@@ -80,7 +93,7 @@ class Target:
             "password": os.environ.get("PROVENTRAIL_CLICKHOUSE_PASSWORD", ""),
             "database": self.clickhouse_database,
             "cluster": self.clickhouse_cluster,
-            "ca_cert": self.clickhouse_ca_cert,
+            "ca_cert": str(self.clickhouse_ca_cert) if self.clickhouse_ca_cert else None,
         }
         return _checked(ClickHouseSettings, "ClickHouse", values)
 
@@ -108,6 +121,8 @@ class Target:
         return None if settings is None else SchemaRegistry(settings)
 
 
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
 _OPTIONS = [
     click.option(
         "--data-dir",
@@ -127,32 +142,78 @@ _OPTIONS = [
         metavar="URL",
         help="A ClickHouse server, instead of the embedded store. Its password: PROVENTRAIL_CLICKHOUSE_PASSWORD.",
     ),
-    click.option("--clickhouse-user", envvar="PROVENTRAIL_CLICKHOUSE_USER", metavar="NAME"),
-    click.option("--clickhouse-cluster", envvar="PROVENTRAIL_CLICKHOUSE_CLUSTER", metavar="NAME"),
+    click.option(
+        "--clickhouse-user",
+        envvar="PROVENTRAIL_CLICKHOUSE_USER",
+        metavar="NAME",
+        help="Default: default.",
+    ),
+    click.option(
+        "--clickhouse-cluster",
+        envvar="PROVENTRAIL_CLICKHOUSE_CLUSTER",
+        metavar="NAME",
+        help="Makes tables replicated and distributed over that cluster.",
+    ),
     click.option(
         "--clickhouse-ca-cert",
         envvar="PROVENTRAIL_CLICKHOUSE_CA_CERT",
-        metavar="FILE",
-        help="Who signed the server's certificate, where no public authority did.",
+        type=_FILE,
+        help="Certificates that a https:// URL is checked with. Default: the system's.",
     ),
-    click.option("--security-protocol", envvar="PROVENTRAIL_SECURITY_PROTOCOL", help="Kafka's, for example SASL_SSL."),
-    click.option("--sasl-mechanism", envvar="PROVENTRAIL_SASL_MECHANISM"),
+    click.option(
+        "--security-protocol",
+        envvar="PROVENTRAIL_SECURITY_PROTOCOL",
+        type=click.Choice(get_args(SecurityProtocol)),
+        help="Kafka's. Default: PLAINTEXT.",
+    ),
+    click.option(
+        "--sasl-mechanism",
+        envvar="PROVENTRAIL_SASL_MECHANISM",
+        type=click.Choice(get_args(SaslMechanism)),
+        help="Needed with SASL_PLAINTEXT and SASL_SSL.",
+    ),
     click.option(
         "--sasl-username",
         envvar="PROVENTRAIL_SASL_USERNAME",
+        metavar="NAME",
         help="Its password: PROVENTRAIL_SASL_PASSWORD.",
     ),
-    click.option("--ssl-ca-location", envvar="PROVENTRAIL_SSL_CA_LOCATION", metavar="FILE"),
-    click.option("--ssl-certificate-location", envvar="PROVENTRAIL_SSL_CERTIFICATE_LOCATION", metavar="FILE"),
-    click.option("--ssl-key-location", envvar="PROVENTRAIL_SSL_KEY_LOCATION", metavar="FILE"),
+    click.option(
+        "--ssl-ca-location",
+        envvar="PROVENTRAIL_SSL_CA_LOCATION",
+        type=_FILE,
+        help="Certificates that Kafka's is checked with. Default: the system's.",
+    ),
+    click.option(
+        "--ssl-certificate-location",
+        envvar="PROVENTRAIL_SSL_CERTIFICATE_LOCATION",
+        type=_FILE,
+        help="Our certificate, where Kafka asks for one.",
+    ),
+    click.option(
+        "--ssl-key-location",
+        envvar="PROVENTRAIL_SSL_KEY_LOCATION",
+        type=_FILE,
+        help="Its key. The key's password: PROVENTRAIL_SSL_KEY_PASSWORD.",
+    ),
     click.option(
         "--schema-registry-url",
         envvar="PROVENTRAIL_SCHEMA_REGISTRY_URL",
         metavar="URL",
         help="Frame Avro by a schema registry. Its password: PROVENTRAIL_SCHEMA_REGISTRY_PASSWORD.",
     ),
-    click.option("--schema-registry-user", envvar="PROVENTRAIL_SCHEMA_REGISTRY_USER", metavar="NAME"),
-    click.option("--schema-registry-ca", envvar="PROVENTRAIL_SCHEMA_REGISTRY_CA", metavar="FILE"),
+    click.option(
+        "--schema-registry-user",
+        envvar="PROVENTRAIL_SCHEMA_REGISTRY_USER",
+        metavar="NAME",
+        help="User of the schema registry.",
+    ),
+    click.option(
+        "--schema-registry-ca",
+        envvar="PROVENTRAIL_SCHEMA_REGISTRY_CA",
+        metavar="FILE",
+        help="Certificates that its https:// URL is checked with.",
+    ),
 ]
 
 
@@ -165,13 +226,13 @@ def with_target(command: F) -> F:
         clickhouse_url: str | None,
         clickhouse_user: str | None,
         clickhouse_cluster: str | None,
-        clickhouse_ca_cert: str | None,
+        clickhouse_ca_cert: Path | None,
         security_protocol: str | None,
         sasl_mechanism: str | None,
         sasl_username: str | None,
-        ssl_ca_location: str | None,
-        ssl_certificate_location: str | None,
-        ssl_key_location: str | None,
+        ssl_ca_location: Path | None,
+        ssl_certificate_location: Path | None,
+        ssl_key_location: Path | None,
         schema_registry_url: str | None,
         schema_registry_user: str | None,
         schema_registry_ca: str | None,
@@ -182,9 +243,10 @@ def with_target(command: F) -> F:
             "sasl_mechanism": sasl_mechanism,
             "sasl_username": sasl_username,
             "sasl_password": os.environ.get("PROVENTRAIL_SASL_PASSWORD"),
-            "ssl_ca_location": ssl_ca_location,
-            "ssl_certificate_location": ssl_certificate_location,
-            "ssl_key_location": ssl_key_location,
+            "ssl_key_password": os.environ.get("PROVENTRAIL_SSL_KEY_PASSWORD"),
+            "ssl_ca_location": str(ssl_ca_location) if ssl_ca_location else None,
+            "ssl_certificate_location": str(ssl_certificate_location) if ssl_certificate_location else None,
+            "ssl_key_location": str(ssl_key_location) if ssl_key_location else None,
         }
         target = Target(
             data_dir=(data_dir or default_data_dir()).absolute(),

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import click
 
+from proventrail.cli.ask import open_store
 from proventrail.cli.errors import CommandError
 from proventrail.cli.options import Target, with_target
 from proventrail.schemas.avro import SINGLE_OBJECT, Framing, Resolver
+from proventrail.storage.dialect import Dialect
 from proventrail.telemetry.logs import configure_logging
 from proventrail.telemetry.status import Ready, StatusServer
 
@@ -22,7 +24,9 @@ _member = click.option(
     metavar="NAME",
     help="Name of this worker in its group, unlike any other's: a restart under it has its partitions back at once.",
 )
-_status_host = click.option("--status-host", default="127.0.0.1", show_default=True)
+_status_host = click.option(
+    "--status-host", default="127.0.0.1", show_default=True, help="Where /health and /metrics listen."
+)
 
 
 def stop_on_signals() -> threading.Event:
@@ -54,9 +58,21 @@ def _framed(target: Target, *topics: str) -> tuple[Resolver | None, Framing]:
 
 
 @click.command()
-@click.option("--partitions", type=int, default=4, show_default=True)
-@click.option("--replication", type=int, default=1, show_default=True)
-@click.option("--retention-bytes", type=int, default=4 << 30, show_default=True, help="Per partition.")
+@click.option(
+    "--partitions",
+    type=click.IntRange(1),
+    default=4,
+    show_default=True,
+    help="Of each topic; raw and refined ones have equally many.",
+)
+@click.option(
+    "--replication",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Copies of each partition; 3 on a cluster.",
+)
+@click.option("--retention-bytes", type=click.IntRange(1), default=4 << 30, show_default=True, help="Per partition.")
 @click.option(
     "--producer",
     "producers",
@@ -71,7 +87,7 @@ def topics(target: Target, partitions: int, replication: int, retention_bytes: i
     from proventrail.streaming.access import allow_producers
     from proventrail.streaming.admin import ensure_topics
 
-    kafka = target.kafka()
+    kafka = target.reached_kafka()
     made = ensure_topics(kafka, topic_specs(partitions, replication, retention_bytes))
     if producers:
         allow_producers(kafka, producers)
@@ -84,27 +100,33 @@ def topics(target: Target, partitions: int, replication: int, retention_bytes: i
 @with_target
 def migrate(target: Target, dry_run: bool, show_status: bool) -> None:
     """Bring the tables of a ClickHouse server up to date. (The embedded store does so at its start.)"""
-    from proventrail.storage.dialect import Dialect
+    from proventrail.storage.engine import EMBEDDED_DIALECT
     from proventrail.storage.migrations import migrate as apply
     from proventrail.storage.migrations import status
-    from proventrail.storage.store import connect
 
-    settings = target.clickhouse()
-    dialect = Dialect(settings.database, settings.cluster)
-    store = connect(settings)
+    store = open_store(target)
+    # The embedded store is read-only over HTTP: what is asked for is answered, and what would be changed is refused.
+    dialect = _dialect(target) if target.clickhouse_url else EMBEDDED_DIALECT
     if show_status:
         for item in status(store, dialect):
             click.echo(f"{item.number:04d} {item.name}: {item.state}")
         return
     statements = apply(store, dialect, dry_run=dry_run)
-    if dry_run:
-        click.echo(";\n\n".join(statements) + (";" if statements else ""))
+    if not statements:
+        click.echo("up to date")
+    elif dry_run:
+        click.echo(";\n\n".join(statements) + ";")
     else:
-        click.echo(f"{len(statements)} statements run" if statements else "up to date")
+        click.echo(f"{len(statements)} statements run")
 
 
 @click.command()
-@click.option("--group", default="proventrail-refine", show_default=True)
+@click.option(
+    "--group",
+    default="proventrail-refine",
+    show_default=True,
+    help="Consumer group: workers of one group share the partitions.",
+)
 @_member
 @_status_port
 @_status_host
@@ -132,7 +154,12 @@ def refine(target: Target, group: str, member: str | None, status_port: int, sta
 
 
 @click.command()
-@click.option("--group", default="proventrail-sink", show_default=True)
+@click.option(
+    "--group",
+    default="proventrail-sink",
+    show_default=True,
+    help="Consumer group: workers of one group share the partitions.",
+)
 @_member
 @click.option("--clickhouse-port", type=int, default=0, help="Port of the embedded store's endpoint; 0: any.")
 @click.option("--clickhouse-host", default="127.0.0.1", show_default=True, help="Where the endpoint listens.")
@@ -191,18 +218,21 @@ def _embedded_sink(
         engine.close()
 
 
+def _dialect(target: Target) -> Dialect:
+    """How a server that was named is spoken to."""
+    return Dialect(target.clickhouse_database, target.clickhouse_cluster)
+
+
 def _server_sink(
     target: Target, group: str, member: str | None, status_host: str, status_port: int, stop: threading.Event
 ) -> None:
-    from proventrail.storage.dialect import Dialect
     from proventrail.storage.sink.consumer import Sink
     from proventrail.storage.sink.stage import writers
     from proventrail.storage.store import connect
 
-    settings = target.clickhouse()
-    dialect = Dialect(settings.database, settings.cluster)
     resolver, _ = _framed(target)
-    process = Sink(target.kafka(), group, writers(connect(settings), dialect, resolver), member=member)
+    store = connect(target.clickhouse())
+    process = Sink(target.kafka(), group, writers(store, _dialect(target), resolver), member=member)
     status = _status(process.ready, status_host, status_port)
     try:
         process.run(stop)
@@ -211,13 +241,15 @@ def _server_sink(
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=int, default=5000, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where the gateway listens.")
+@click.option("--port", type=int, default=5000, show_default=True, help="Of the gateway; 0: any.")
 @click.option("--stage", "stages", multiple=True, metavar="NAME=URL", help="A stage's /health; may be repeated.")
 @click.option("--strict", is_flag=True, help="Take only events that follow OpenLineage's JSON Schemas.")
-@click.option("--max-body-bytes", type=int, default=10 << 20, show_default=True)
-@click.option("--tls-certificate", type=click.Path(path_type=Path, exists=True))
-@click.option("--tls-key", type=click.Path(path_type=Path, exists=True))
+@click.option("--max-body-bytes", type=int, default=10 << 20, show_default=True, help="Largest body, inflated.")
+@click.option(
+    "--tls-certificate", type=click.Path(path_type=Path, exists=True), help="Serve https with this certificate."
+)
+@click.option("--tls-key", type=click.Path(path_type=Path, exists=True), help="Key of the certificate.")
 @with_target
 def gateway(
     target: Target,

@@ -7,12 +7,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
+from confluent_kafka import KafkaException
 
+from proventrail.cli.errors import CommandError
 from proventrail.cli.options import Target, with_target
 from proventrail.embedded.bounded_log import BoundedLog
-from proventrail.embedded.broker import KafkaBroker, free_port
+from proventrail.embedded.broker import KafkaBroker, free_port, port_is_free
 from proventrail.embedded.child import ChildSpec
 from proventrail.embedded.probes import http_ready
+from proventrail.embedded.run_file import running_instance
 from proventrail.embedded.supervisor import Supervisor
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.schemas.topics import topic_specs
@@ -20,6 +23,7 @@ from proventrail.streaming.admin import ensure_topics
 from proventrail.telemetry.logs import configure_logging
 
 PARTITIONS = 4
+_PORT = click.IntRange(0, 65535)
 
 
 class Pipeline:
@@ -83,8 +87,23 @@ class Pipeline:
         if not self._broker.answers():
             return False
         settings = KafkaSettings(bootstrap_servers=self.bootstrap_servers)
-        ensure_topics(settings, topic_specs(PARTITIONS, 1, self._retention_bytes))
+        try:
+            ensure_topics(settings, topic_specs(PARTITIONS, 1, self._retention_bytes), timeout=1)
+        except KafkaException:
+            # It has answered and is away again, or is not ready for all that is asked.
+            return False
         return True
+
+    def refuse_if_taken(self) -> None:
+        """Raise CommandError if another `up` has the folder, or someone listens on a port that was asked for."""
+        found = running_instance(self.data_dir)
+        if found is not None:
+            where = f"{self.data_dir} already (process {found.pid})"
+            raise CommandError(f"`proventrail up` runs on {where}: stop it, or give another --data-dir")
+        options = {"gateway": "--port", "clickhouse": "--clickhouse-port", "kafka": "--kafka-port"}
+        for purpose, option in options.items():
+            if not port_is_free(self.ports[purpose]):
+                raise CommandError(f"port {self.ports[purpose]} is in use: give another {option} (0: any that is free)")
 
     def _stage(
         self, name: str, options: list[str], ready: Callable[[], bool], after: tuple[str, ...] = ("kafka",)
@@ -114,12 +133,14 @@ class Pipeline:
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the gateway listens.")
-@click.option("--port", type=int, default=5000, show_default=True, help="Of the gateway; 0: any.")
-@click.option("--clickhouse-port", type=int, default=8123, show_default=True, help="Of the store's endpoint; 0: any.")
-@click.option("--kafka-port", type=int, default=9092, show_default=True, help="Of the embedded broker; 0: any.")
+@click.option("--port", type=_PORT, default=5000, show_default=True, help="Of the gateway; 0: any.")
+@click.option("--clickhouse-port", type=_PORT, default=8123, show_default=True, help="Of the store's endpoint; 0: any.")
+@click.option("--kafka-port", type=_PORT, default=9092, show_default=True, help="Of the embedded broker; 0: any.")
 @click.option("--java", type=click.Path(path_type=Path), help="A Java (17 or later), instead of the wheel's.")
 @click.option("--kafka-jars", type=click.Path(path_type=Path, exists=True), help="A folder with Kafka's jars.")
-@click.option("--retention-bytes", type=int, default=4 << 30, show_default=True, help="Kafka's, per partition.")
+@click.option(
+    "--retention-bytes", type=click.IntRange(1), default=4 << 30, show_default=True, help="Kafka's, per partition."
+)
 @with_target
 def up(
     target: Target,
@@ -136,9 +157,6 @@ def up(
     from proventrail.gateway import client_configuration, ensure_token
 
     configure_logging("up")
-    if kafka_jars is None:
-        fetch_with_bar()
-    token, made = ensure_token(target.data_dir)
     pipeline = Pipeline(
         target.data_dir,
         host=host,
@@ -150,6 +168,10 @@ def up(
         retention_bytes=retention_bytes,
         stage_options=target.registry_options(),
     )
+    pipeline.refuse_if_taken()
+    if kafka_jars is None:
+        fetch_with_bar()
+    token, made = ensure_token(target.data_dir)
 
     def tell() -> None:
         click.echo(f"Proventrail is ready. Events: {pipeline.url}/api/v1/lineage · SQL: {pipeline.clickhouse_url}")

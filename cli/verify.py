@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import click
 from confluent_kafka import Consumer, TopicPartition
 
 from proventrail.cli.ask import open_store
+from proventrail.cli.drained import Backlog
 from proventrail.cli.errors import NO
 from proventrail.cli.options import Target, with_target
 from proventrail.cli.output import format_option, show
@@ -15,6 +17,9 @@ from proventrail.schemas.settings import KafkaSettings
 from proventrail.schemas.topics import RAW_TOPICS
 from proventrail.storage.delivery import Hole, PartitionDelivery, partition_delivery
 from proventrail.streaming.admin import TopicIds
+from proventrail.streaming.consuming import first_record
+
+_WAIT_SECONDS = 300.0
 
 
 class _Broker:
@@ -23,7 +28,13 @@ class _Broker:
     def __init__(self, kafka: KafkaSettings) -> None:
         self.ids = TopicIds(kafka)(RAW_TOPICS)
         self._consumer = Consumer(
-            {**kafka.client_config(), "group.id": "proventrail-verify", "enable.auto.commit": False}
+            {
+                **kafka.client_config(),
+                "log_level": 2,
+                "group.id": "proventrail-verify",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+            }
         )
 
     def partitions(self) -> Iterator[tuple[str, int, int, int]]:
@@ -35,52 +46,58 @@ class _Broker:
 
     def records_in(self, topic: str, partition: int, hole: Hole) -> bool:
         """Whether the log has a record in a hole: there are also offsets of transaction markers."""
-        self._consumer.assign([TopicPartition(topic, partition, hole.first)])
-        while True:
-            messages = self._consumer.consume(1, timeout=3)
-            if not messages or messages[0].error() is not None:
-                return False
-            return bool(messages[0].offset() <= hole.last)
+        found = first_record(self._consumer, TopicPartition(topic, partition, hole.first))
+        return found is not None and found <= hole.last
 
     def close(self) -> None:
         self._consumer.close()
 
 
-def _reason(broker: _Broker, delivery: PartitionDelivery, low: int, hole: Hole) -> str:
-    if any(gone.first <= hole.first and hole.last <= gone.last for gone in delivery.expired):
-        return "expired: removed by retention before it was read (recorded as a dead letter)"
+def _reason(broker: _Broker, delivery: PartitionDelivery, low: int, hole: Hole) -> tuple[str, bool]:
+    """Why a hole is there, and whether delivery is whole all the same."""
     if hole.last < low:
-        return "unverifiable: the broker has not kept these offsets, and no dead letter tells of them"
+        return "unverifiable: the broker has not kept these offsets, and no dead letter tells of them", False
     if broker.records_in(delivery.topic, delivery.partition, hole):
-        return "not stored (yet): the broker has records here"
-    return "no record: offsets of transaction markers"
+        return "not stored (yet): the broker has records here", False
+    return "no record: offsets of transaction markers", True
+
+
+def _holes(broker: _Broker, delivery: PartitionDelivery, low: int) -> Iterator[tuple[Hole, str, bool]]:
+    for hole in delivery.expired:
+        yield hole, "expired: removed by retention before it was read (recorded as a dead letter)", True
+    for gap in delivery.holes:
+        # What the broker has and what it has not kept are two matters.
+        for hole in (Hole(gap.first, min(gap.last, low - 1)), Hole(max(gap.first, low), gap.last)):
+            if hole.first <= hole.last:
+                yield hole, *_reason(broker, delivery, low, hole)
 
 
 @click.command("verify-delivery")
+@click.option("--wait", is_flag=True, help="Wait until refine and sink have worked off what was sent before.")
 @format_option
 @with_target
-def verify_delivery(target: Target, fmt: str | None) -> None:
-    """Prove that every raw record is stored exactly once or refused with a reason. Exit code 1 if not."""
+def verify_delivery(target: Target, wait: bool, fmt: str | None) -> None:
+    """Prove that every raw record is stored exactly once or refused with a reason.
+
+    One row per raw partition; `holes` lists each range of offsets without a row, with its reason. Exit code 1 if a
+    record is missing, stored twice, or cannot be accounted for.
+    """
+    kafka = target.reached_kafka()
     store = open_store(target)
-    broker = _Broker(target.kafka())
-    database = target.clickhouse_database
+    if wait:
+        with closing(Backlog(kafka)) as backlog:
+            backlog.wait(_WAIT_SECONDS)
     rows: list[list[object]] = []
-    notes: list[str] = []
     whole = True
-    for topic, partition, low, end in broker.partitions():
-        found = partition_delivery(store, database, topic, broker.ids[topic], partition, end)
-        rows.append(
-            [topic, partition, end, found.events, found.duplicates, found.dead_letters, found.doubled, len(found.holes)]
-        )
-        whole = whole and not found.doubled
-        for hole in found.holes:
-            reason = _reason(broker, found, low, hole)
-            notes.append(f"{topic} {partition}: {hole.first}..{hole.last}: {reason}")
-            whole = whole and reason.startswith(("expired", "no record"))
-    broker.close()
+    with closing(_Broker(kafka)) as broker:
+        for topic, partition, low, end in broker.partitions():
+            found = partition_delivery(store, target.clickhouse_database, topic, broker.ids[topic], partition, end)
+            holes = list(_holes(broker, found, low))
+            told = [f"{hole.first}..{hole.last} {reason}" for hole, reason, _ in holes]
+            counts = [found.events, found.duplicates, found.dead_letters, found.doubled]
+            rows.append([topic, partition, end, *counts, told])
+            whole = whole and not found.doubled and all(fine for *_, fine in holes)
     show(["topic", "partition", "end", "events", "duplicates", "dead_letters", "doubled", "holes"], rows, fmt)
-    for note in notes:
-        click.echo(note, err=True)
     click.echo("every record is stored once or refused with a reason" if whole else "delivery is NOT whole", err=True)
     if not whole:
         raise SystemExit(NO)

@@ -29,7 +29,9 @@ def fetch_with_bar(console: Console | None = None) -> list[Path]:
     try:
         return fetch_kafka(progress)
     finally:
-        bar.stop()
+        # Stopping a bar that was not started writes an empty line.
+        if bar.live.is_started:
+            bar.stop()
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -230,6 +230,7 @@ class Emitter(RunApi):
 
     @property
     def stats(self) -> Stats:
+        """What became of the events so far."""
         with self._lock:
             return replace(self._stats, spool_bytes=self._spool.bytes if self._spool else 0)
 

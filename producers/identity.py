@@ -26,6 +26,7 @@ class EventIds:
         self._prefix = f"{digest[:8]}-{digest[8:12]}-8{digest[12:15]}-"
 
     def id_of(self, sequence: int) -> str:
+        """The id of the event with that sequence number: the same however often it is sent."""
         low = f"{sequence | 0x8000000000000000:016x}"
         return f"{self._prefix}{low[:4]}-{low[4:]}"
 

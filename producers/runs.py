@@ -42,6 +42,7 @@ class Dataset:
         self._io_facets: dict[str, str] = {}
 
     def add_facet(self, name: str, content: dict[str, Any]) -> Dataset:
+        """Add a dataset facet; gives the dataset itself."""
         self._facets[name] = dumps(content)
         return self
 
@@ -52,6 +53,7 @@ class Dataset:
         return self
 
     def to_record(self) -> dict[str, Any]:
+        """The dataset as the event schema has it."""
         return {
             "namespace": self.namespace,
             "name": self.name,
@@ -98,15 +100,18 @@ class Run:
 
     @property
     def root(self) -> Run:
+        """The outermost run around this one; itself if there is none."""
         return self.parent.root if self.parent else self
 
     # -- what happens on the way ---------------------------------------------------------------------------------------
 
     def add_input(self, namespace: str, name: str, **options: Any) -> Dataset:
+        """Add a dataset that the run reads; `options` are those of Dataset."""
         self.inputs.append(Dataset(namespace, name, **options))
         return self.inputs[-1]
 
     def add_output(self, namespace: str, name: str, **options: Any) -> Dataset:
+        """Add a dataset that the run writes; `options` are those of Dataset."""
         self.outputs.append(Dataset(namespace, name, **options))
         return self.outputs[-1]
 
@@ -175,16 +180,20 @@ class Run:
         )
 
     def start(self) -> Run:
+        """Emit START."""
         self._emit("START")
         return self
 
     def running(self) -> None:
+        """Emit RUNNING, with what was added so far."""
         self._emit("RUNNING")
 
     def complete(self) -> None:
+        """Emit COMPLETE."""
         self._emit("COMPLETE")
 
     def abort(self) -> None:
+        """Emit ABORT: the run was ended from outside."""
         self._emit("ABORT")
 
     def fail(self, error: BaseException | str | None = None) -> None:
@@ -216,6 +225,7 @@ class RunApi:
     source: str
 
     def emit(self, event: dict[str, Any]) -> str | None:
+        """Send one event; its id, or None where it was refused."""
         raise NotImplementedError
 
     def run(
@@ -233,9 +243,11 @@ class RunApi:
         return Run(self, job, parent=options.pop("parent", None) or _current.get(), **options).start()
 
     def complete(self, run: Run) -> None:
+        """Emit COMPLETE for a run that `start` gave."""
         run.complete()
 
     def fail(self, run: Run, error: BaseException | str | None = None) -> None:
+        """Emit FAIL for a run that `start` gave, with the error facet."""
         run.fail(error)
 
     def traced(

@@ -39,6 +39,7 @@ class Spooled(NamedTuple):
 
 
 def frame(event: Spooled) -> bytes:
+    """An event as it lies in a segment; `unframe` reads it."""
     content = _KEY.pack(len(event.key)) + event.key + event.value
     return _HEAD.pack(len(content), zlib.crc32(content)) + content
 

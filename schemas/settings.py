@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, field_validator, model_va
 
 _REGISTRY_ENV = "PROVENTRAIL_SCHEMA_REGISTRY"
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 
 class KafkaSettings(BaseModel):
@@ -19,7 +20,7 @@ class KafkaSettings(BaseModel):
 
     bootstrap_servers: str
     security_protocol: SecurityProtocol = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_mechanism: SaslMechanism | None = None
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
     ssl_ca_location: str | None = None
@@ -33,7 +34,8 @@ class KafkaSettings(BaseModel):
             self.sasl_mechanism and self.sasl_username and self.sasl_password
         ):
             raise ValueError(
-                f"security_protocol {self.security_protocol} needs sasl_mechanism, sasl_username and sasl_password"
+                f"security protocol {self.security_protocol} needs a SASL mechanism, a user name and a password "
+                "(of the command line: --sasl-mechanism, --sasl-username, PROVENTRAIL_SASL_PASSWORD)"
             )
         return self
 

@@ -7,11 +7,8 @@ below the end that the broker names. What the broker has not kept any more can o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from proventrail.storage.store import Store
-
-Verdict = Literal["whole", "holes", "doubled"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,11 @@ class Hole:
 
 @dataclass(frozen=True)
 class PartitionDelivery:
-    """What the store has of one partition of one raw topic, up to the offset `end`."""
+    """What the store has of one partition of one raw topic, up to the offset `end`.
+
+    `expired` are the offsets without a row of which a dead letter says that retention removed them; `holes` the others.
+    `doubled` counts rows that are one too many at their coordinate.
+    """
 
     topic: str
     topic_id: str
@@ -77,6 +78,27 @@ WHERE raw_offset > previous + 1 ORDER BY 1"""
         count("dead_letters"),
         int(doubled),
         end,
-        tuple(Hole(int(first), min(int(last), end - 1)) for first, last in gaps if int(first) < end),
-        tuple(Hole(int(first), int(last)) for first, last in expired),
+        *_told_apart(
+            [Hole(int(first), min(int(last), end - 1)) for first, last in gaps if int(first) < end],
+            [Hole(int(first), int(last)) for first, last in expired],
+        ),
     )
+
+
+def _told_apart(gaps: list[Hole], removed: list[Hole]) -> tuple[tuple[Hole, ...], tuple[Hole, ...]]:
+    """The parts of `gaps` that lie outside and inside of the ranges `removed`; both are in order of offsets."""
+    outside: list[Hole] = []
+    inside: list[Hole] = []
+    for gap in gaps:
+        at = gap.first
+        for cut in removed:
+            first, last = max(at, cut.first), min(gap.last, cut.last)
+            if first > last:
+                continue
+            if at < first:
+                outside.append(Hole(at, first - 1))
+            inside.append(Hole(first, last))
+            at = last + 1
+        if at <= gap.last:
+            outside.append(Hole(at, gap.last))
+    return tuple(outside), tuple(inside)

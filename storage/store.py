@@ -64,8 +64,8 @@ class ClientStore:
         self.client.close()
 
 
-def connect(settings: ClickHouseSettings) -> ClientStore:
-    """A ClickHouse server, or an endpoint that speaks its HTTP."""
+def connect(settings: ClickHouseSettings, answer_seconds: int = 300) -> ClientStore:
+    """A ClickHouse server, or an endpoint that speaks its HTTP; one that is silent for `answer_seconds` is an error."""
     client = clickhouse_connect.get_client(
         dsn=settings.url,
         username=settings.username,
@@ -73,5 +73,6 @@ def connect(settings: ClickHouseSettings) -> ClientStore:
         ca_cert=settings.ca_cert,
         # Retrying is the caller's: it knows which statement may be repeated.
         query_retries=0,
+        send_receive_timeout=answer_seconds,
     )
     return ClientStore(client)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import time
 import uuid
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,42 @@ from proventrail.streaming.errors import is_transient
 
 class TopicError(Exception):
     """A topic is missing, or is not as the pipeline needs it."""
+
+
+class KafkaUnreachable(Exception):
+    """No broker can be used; says which were tried and why, as far as librdkafka tells."""
+
+
+_FINAL = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL})
+"""Waiting does not help: the password or the certificate is the wrong one."""
+
+
+def reach(kafka: KafkaSettings, timeout: float = 10.0) -> None:
+    """Return when a broker takes requests. Raises KafkaUnreachable, at once for a wrong password or certificate."""
+    seen: list[KafkaError] = []
+    try:
+        admin = AdminClient({**kafka.client_config(), "log_level": 0, "error_cb": seen.append})
+    except KafkaException as error:
+        raise KafkaUnreachable(f"Kafka settings: {error.args[0].str()}") from None
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            admin.list_topics(timeout=1)
+            return
+        except KafkaException as error:
+            reason = error.args[0]
+        admin.poll(0)
+        final = next((error for error in seen if error.code() in _FINAL), None)
+        if final is None and time.monotonic() < deadline:
+            continue
+        # The first reason is the cause; "all brokers down" follows from it.
+        telling = final or next((e for e in seen if e.code() != KafkaError._ALL_BROKERS_DOWN), reason)
+        raise KafkaUnreachable(f"Kafka at {kafka.bootstrap_servers} cannot be used: {_told(telling)}")
+
+
+def _told(error: KafkaError) -> str:
+    """librdkafka's text without the name of its thread and the time that it took."""
+    return re.sub(r"^\S*?://[^ ]*: |\s*\((?:after|in) [^)]*\)", "", error.str()).strip()
 
 
 def _uuid_text(kafka_uuid: object) -> str:
@@ -58,14 +95,15 @@ class TopicIds:
         return ids
 
 
-def ensure_topics(kafka: KafkaSettings, specs: Iterable[TopicSpec]) -> list[str]:
+def ensure_topics(kafka: KafkaSettings, specs: Iterable[TopicSpec], timeout: float = 30.0) -> list[str]:
     """Create what is missing and set the configuration of what is there; give back the names that were created.
 
-    Raises TopicError where a topic has another number of partitions: refine keeps partition numbers.
+    Raises TopicError where a topic has another number of partitions (refine keeps partition numbers) or is refused;
+    KafkaException if no broker answers within `timeout` seconds.
     """
-    admin = AdminClient(kafka.client_config())
+    admin = AdminClient({**kafka.client_config(), "log_level": 2})
     wanted = {spec.name: spec for spec in specs}
-    there = admin.list_topics(timeout=30).topics
+    there = admin.list_topics(timeout=timeout).topics
     missing = [spec for spec in wanted.values() if spec.name not in there]
     new = [
         NewTopic(s.name, num_partitions=s.partitions, replication_factor=s.replication, config=s.config)
@@ -75,8 +113,10 @@ def ensure_topics(kafka: KafkaSettings, specs: Iterable[TopicSpec]) -> list[str]
         try:
             future.result()
         except KafkaException as error:
+            if is_transient(error.args[0]):
+                raise
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise TopicError(f"topic {name} could not be created: {error.args[0].name()}") from error
+                raise TopicError(f"topic {name} could not be created: {error.args[0].str()}") from error
     for name, spec in wanted.items():
         if name in there and len(there[name].partitions) != spec.partitions:
             raise TopicError(
@@ -118,4 +158,6 @@ def _set_configuration(admin: AdminClient, specs: list[TopicSpec]) -> None:
         try:
             future.result()
         except KafkaException as error:
-            raise TopicError(f"topic {resource.name} could not be configured: {error.args[0].name()}") from error
+            if is_transient(error.args[0]):
+                raise
+            raise TopicError(f"topic {resource.name} could not be configured: {error.args[0].str()}") from error

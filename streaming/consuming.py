@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 
 def membership(group: str, member: str | None) -> dict[str, object]:
@@ -13,6 +13,24 @@ def membership(group: str, member: str | None) -> dict[str, object]:
     """
     static = {"group.instance.id": member} if member else {}
     return {"group.id": group, "session.timeout.ms": 10_000, "heartbeat.interval.ms": 1_000, **static}
+
+
+def first_record(consumer: Consumer, at: TopicPartition, timeout: float = 5.0) -> int | None:
+    """Offset of the first record of a partition at or after `at`; None if there is none (yet).
+
+    Between two records there may be offsets of transaction markers, which are none. `consumer` is to have
+    `enable.partition.eof`; it is assigned to that partition alone. Raises KafkaException.
+    """
+    consumer.assign([at])
+    messages = consumer.consume(1, timeout=timeout)
+    if not messages:
+        return None
+    error = messages[0].error()
+    if error is None:
+        return int(messages[0].offset())
+    if error.code() == KafkaError._PARTITION_EOF:
+        return None
+    raise KafkaException(error)
 
 
 def reposition(consumer: Consumer, to: TopicPartition) -> None:
