@@ -150,8 +150,8 @@ def reveal_(access: VaultAccess, token: str, event_id: str, path: str, principal
 
 
 @privacy.command("report")
-@click.option("--by", type=click.Choice(get_args(By)), default="job", show_default=True)
-@click.option("--period", type=click.Choice(get_args(Period)), default="day", show_default=True)
+@click.option("--by", type=click.Choice(get_args(By)), default="job", show_default=True, help="What is counted by.")
+@click.option("--period", type=click.Choice(get_args(Period)), default="day", show_default=True, help="Of one row.")
 @_days
 @format_option
 @with_target
