@@ -1,0 +1,278 @@
+"""Secrets told by the name that they are assigned to: `password=…`, `api_key: "…"`, `<secret>…</secret>`."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from proventrail.privacy.detect.rule import LOOSE, SECRET, Candidate, Rule, Scene
+
+_WORDS = (
+    "password|passwd|passwort|kennwort|passphrase|passcode|pwd|pass|contrase.a|mot[_ ]de[_ ]passe|senha|wachtwoord|"
+    "secret|token|api[_\\-.]?key|access[_\\-.]?key|auth[_\\-.]?key|private[_\\-.]?key|signing[_\\-.]?key|"
+    "encryption[_\\-.]?key|account[_\\-.]?key|shared[_\\-.]?key|master[_\\-.]?key|secret[_\\-.]?key|storage[_\\-.]?key|"
+    "subscription[_\\-.]?key|credentials?|auth|bearer|sas"
+)
+_TRIGGER = _WORDS.replace(".a", "..?a")
+
+TRIGGERS = {
+    "assignment": (rf"(?i:(?:{_TRIGGER})[a-z0-9_.\-]{{0,24}}[\\\"'`\]]{{0,6}} {{0,3}}(?::=|=>|->|=|:|>))").encode(
+        "ascii"
+    ),
+    "said": rb"(?i:(?:password|passwd|passphrase|pwd|passcode|identified by|token|secret|api key)(?: hash)?(?: is| was| to| by|) {0,3}[\\]{0,3}[\"'`=]?[^\s])",
+    "command-line": rb"(?i:--?[a-z\-]{0,24}(?:password|passwd|pass|token|secret|api-?key|access-?key)[a-z\-]{0,12}[ =])|(?:mysql|sshpass|curl|redis-cli|mongo)[^\n]{0,200} -",
+}
+
+_NAME = re.compile(
+    rf"(?P<name>(?<![A-Za-z0-9])[\w.\-]{{0,64}}?(?P<word>{_WORDS})(?P<suffix>[\w.\-]{{0,24}}?))"
+    r"(?P<close>\\{0,3}[\"'`]?\]?|\\?\"?) {0,3}(?P<sign>:=|=>|->|={1,3}|:|>) {0,3}",
+    re.IGNORECASE,
+)
+_PASSWORD_WORDS = re.compile(r"pass|pwd|kennwort|contrase|mot.de|senha|wachtwoord", re.IGNORECASE)
+# `password_file`, `secret_name`, `token_type`, `tokens`: about a secret, but none.
+_ABOUT = re.compile(
+    r"^(?:ization|izer|izers|ized|ize|s\b(?!ecret)|s$|_?name|_?file|_?path|_?id$|_?type|_?field|_?col(?:umn)?|_?count|_?ttl|_?expir\w*|_?len(?:gth)?|"
+    r"_?policy|_?arn|_?ref|_?ur[li]|_?provider|_?version|_?min\w*|_?max\w*|_?limit|_?size|_?age|_?reset|_?env|_?var|"
+    r"_?manager|_?scope\w*|_?store(?!pass)|_?location|_?endpoint|_?issuer|_?audience|_?required|_?enabled|_?valid\w*|"
+    r"_?method|_?mode|_?class|_?alias|_?format|_?source|_?engine|_?backend|_?hint|_?status|_?error|_?failed|_?rate|"
+    r"_?usage|_?used|_?budget|_?cost|_?index|_?pos\w*|_?bucket|ive\b|ed\b|ing\b|port|through|enger|or|ors|_?prefix|"
+    r"_?last\w*|_?changed\w*|_?updated\w*|_?created\w*|_?rotat\w*|_?table|_?schema|_?database|_?kind|_?key_?ref|_?duration\w*|_?interval\w*)",
+    re.IGNORECASE,
+)
+_ABOUT_BEFORE = re.compile(
+    r"(?:^|[_.\-])(?:max|min|num|n|total|prompt|completion|input|output|next|page|continuation|sync|special|pad|eos|bos|"
+    r"unk|cls|sep|mask|stop|cursor|no|by|com|with|without|has|is|require[sd]?|use|cached|reasoning|new)[_.\-]?$|bypass$|compass$|surpass$|trespass$|overpass$|encompass$|multipass$|singlepass$",
+    re.IGNORECASE,
+)
+_PLACEHOLDER = re.compile(
+    r"^(?:[*•x#.\-_]{2,}|\**|<[^>]*>?|\$\{[^}]*\}?|\$\([^)]*\)?|\{\{.*|\{[\w.\-]*\}?|%\(?\w*\)?s?|\?|:[a-z_]\w*|@[A-Za-z_]\w*|\$[A-Z_][A-Z0-9_]*|\$\d|"
+    r"\[?(?:redacted|masked|hidden|filtered|removed|secret|sensitive|protected|omitted)\]?|<?(?:none|null|nil|undefined|true|false|empty|n/a|na)>?|"
+    r"(?:string|str|text|varchar\(?\d*\)?|char|bytes|binary|int|integer|bigint|boolean|bool|number|float|double|object|array|any|optional.*|required|secretstr|"
+    r"longtext|unknown|default|encrypted)|"
+    r"(?:os\.|env\(|env\.|env_var|getenv|getpass|process\.env|self\.|config\.|settings\.|conf\.|vars?\.|var\(|secrets\.|dbutils\.|"
+    r"vault:|ssm:|secretsmanager|arn:aws|projects/|ref\+|kv:|op://|akv:|@microsoft\.keyvault|aws_secretsmanager|lookup\().*|"
+    r"(?:your|my|some|the|a|insert|enter|change)[_\- ](?:password|passwd|pwd|secret|token|key|api).*|pass(?:word)?s?|passwd|pwd|token|api[_-]?key)$",
+    re.IGNORECASE | re.DOTALL,
+)
+_PROSE = re.compile(
+    r"(?:is|was|are|has|have|had|must|should|can|cannot|could|will|would|may|not|no|for|from|to|of|in|on|at|by|the|a|an|and|or|"
+    r"incorrect|invalid|wrong|missing|required|empty|expired|failed|failure|changed|reset|authentication|mismatch|does|did|do|"
+    r"too|contains?|provided|supplied|given|set|unset|auth|field|column|policy|prompt|as|with|without|when|if|you|your|please|"
+    r"user|users|login|error|denied|rejected|unexpected|end|near|stored|hashed|encrypted|enabled|disabled|optional|only|"
+    r"access|request|response|refresh|check|checked|ok|success|successful|valid|verified|verification|found|expires?|"
+    r"generated|created|updated|deleted|removed|rotated|none|null|it|this|that|also|never|always|still|same|different)\b",
+    re.IGNORECASE,
+)
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether a value stands for a secret but is none: `***`, `${PASSWORD}`, `null`, a reference to a vault."""
+    return _PLACEHOLDER.match(value.strip().strip("\"'`")) is not None
+
+
+def entropy(value: str) -> float:
+    """Bits per character (Shannon) of a non-empty value."""
+    length = len(value)
+    return -sum(count / length * math.log2(count / length) for count in Counter(value).values())
+
+
+def is_random(value: str) -> bool:
+    """Whether a value looks made by a generator: letters and digits mixed, long and uneven enough to be a key."""
+    if len(value) < 8 or not any(char.isdigit() for char in value) or not any(char.isalpha() for char in value):
+        return False
+    if len(value) < 16:
+        return entropy(value) >= 2.75 and re.fullmatch(r"[a-z]+[_\-]?\d{1,4}", value) is None
+    words = re.findall(r"[A-Za-z]{4,}", value)
+    # `orders-daily-2024`: words and one number are a name.
+    separated = re.fullmatch(r"[a-z]+(?:[_\-./:][a-z]*\d{0,8}[a-z]?)*", value, re.IGNORECASE)
+    if separated and words and sum(map(len, words)) > len(value) * 0.5 and all(word.islower() for word in words):
+        return False
+    return entropy(value) >= 3.0
+
+
+def _value(text: str, start: int, sign: str, outer: str) -> tuple[int, int] | None:
+    """Where the value that begins at `start` stands, without its quotes."""
+    opening = re.compile(r"\\{0,3}(?:[rbuf]{0,2}(?P<q>[\"'`]))").match(text, start)
+    if opening is not None:
+        mark = opening[0].lstrip("rbuf") if not opening[0].startswith("\\") else opening[0]
+        begin = opening.end()
+        end = _closing(text, begin, mark)
+        return (begin, end) if end > begin else None
+    if sign == ">":
+        end = text.find("<", start, start + 512)
+        return (start, end) if end > start else None
+    stop = re.compile(r"[^\s\"'`;&<>|]{1,1024}" if outer in "\"'`" and outer else r"[^\s\"`;&<>|]{1,1024}").match(
+        text, start
+    )
+    if stop is None:
+        return None
+    value = stop[0]
+    # A comma ends the value where another entry follows.
+    following = re.search(r",(?=$|\s|\\?[\"']|[A-Za-z_][\w.\-]{0,40}\s?[=:])", value)
+    if following:
+        value = value[: following.start()]
+    for close, opened in ((")", "("), ("}", "{"), ("]", "[")):
+        while value.endswith(close) and value.count(opened) < value.count(close):
+            value = value[:-1]
+    value = value.rstrip("\\").rstrip(",")
+    if value.endswith(".") and len(value) > 1:
+        value = value[:-1]
+    return (start, start + len(value)) if value else None
+
+
+def _closing(text: str, begin: int, mark: str) -> int:
+    """Position of the closing quote, or the end of the line: a cut-off text has none."""
+    limit = begin + 1024
+    position = begin
+    while (found := text.find(mark, position, limit)) >= 0:
+        escapes = len(text[:found]) - len(text[:found].rstrip("\\")) if len(mark) == 1 else 0
+        if escapes % 2 == 0:
+            return found
+        position = found + 1
+    line = text.find("\n", begin, limit)
+    return line if line >= 0 else min(len(text), limit)
+
+
+def _assignments(scene: Scene) -> Iterator[Candidate]:
+    text = scene.text
+    position = 0
+    while (match := _NAME.search(text, position)) is not None:
+        position = match.end("word")
+        found = _value(text, match.end(), match["sign"], match["close"][-1:])
+        if found is None:
+            continue
+        start, end = found
+        kind = _judged(match, text, start, end)
+        if kind is not None:
+            yield Candidate(start, end, kind, LOOSE + 5)
+            position = end
+
+
+def _judged(match: re.Match[str], text: str, start: int, end: int) -> str | None:
+    """Kind of the secret that an assignment holds, `None` if it holds none."""
+    name, word, value = match["name"], match["word"].lower(), text[start:end]
+    before = name[: match.start("word") - match.start("name")]
+    quoted = text[start - 1 : start] in ("'", '"', "`")
+    if _ABOUT.match(match["suffix"]) or _ABOUT_BEFORE.search(before) or is_placeholder(value):
+        return None
+    if word == "pass" and (before[-1:].isalpha() and before[-1:].islower() and match["word"][0].islower()):
+        return None
+    if value.startswith(("//", "\\/")) or (value.endswith("(") or re.match(r"[A-Za-z_][\w.]*\(", value)):
+        return None
+    if _PASSWORD_WORDS.match(word):
+        return "password" if _is_password(match, value, quoted, word) else None
+    if word in ("auth", "bearer", "sas") and match["suffix"]:
+        return None
+    if not _is_key(value, quoted):
+        return None
+    lower = name.lower()
+    if "aws" in lower and "key" in lower or "secret_access_key" in lower or "secretaccesskey" in lower:
+        return "aws-key"
+    if re.search(r"account[_\-.]?key|shared[_\-.]?access[_\-.]?key|azure", lower):
+        return "azure-key"
+    return "secret"
+
+
+def _is_password(match: re.Match[str], value: str, quoted: bool, word: str) -> bool:
+    if word == "pass" and not quoted and (value.isdigit() or len(value) < 4):
+        return False
+    if quoted or match["sign"] in ("=", ">", ":="):
+        # A comparison in code with an identifier, as in a join: `a.password = b.password`.
+        return re.fullmatch(r"[A-Za-z_]\w*\.[A-Za-z_]*(?:pass|pwd)\w*", value, re.IGNORECASE) is None and (
+            quoted or not value.startswith("=")
+        )
+    return not _PROSE.match(value) and len(value) > 1
+
+
+def _is_key(value: str, quoted: bool) -> bool:
+    if re.search(r"\s", value):
+        return False
+    if is_random(value):
+        return not re.match(r"(?:https?|s3|gs|file|jdbc|arn|/)[:/]", value)
+    return quoted and len(value) >= 20 and value.isalpha() and not value.islower() and entropy(value) >= 3.5
+
+
+_SAID = re.compile(
+    r"(?i:\b(?:password|passwd|passphrase|pwd|passcode)\s+(?:is|was|to)(?: now)?:?|\bidentified\s+(?:with\s+\w+\s+)?by(?: password)?|\b(?:password|passwd)(?=\s+\\?['\"]))"
+    r"\s{1,3}(?:(?P<q>\\{0,3}['\"`])(?P<quoted>[^'\"`\n\\]{1,128})|(?P<bare>[^\s'\"`]{3,128}))"
+)
+_KEY_SAID = re.compile(
+    r"(?i:\b(?:token|secret|api key|access key)\s+(?:is|was|to)?:?)\s{1,3}\\{0,3}['\"`]?(?P<bare>[A-Za-z0-9_\-+/=.~]{12,512})"
+)
+
+
+def _said(scene: Scene) -> Iterator[Candidate]:
+    """`the password is hunter2`, `CREATE USER x IDENTIFIED BY 'y'`, `PASSWORD 'y'`."""
+    for match in _SAID.finditer(scene.text):
+        group = "quoted" if match["quoted"] else "bare"
+        value = match[group].rstrip(".,;:)!") if group == "bare" else match[group]
+        prose = group == "bare" and (
+            _PROSE.match(value) or (value.isalpha() and value.islower()) or value.endswith("(")
+        )
+        if value and not prose and not is_placeholder(value):
+            yield Candidate(match.start(group), match.start(group) + len(value), "password", LOOSE + 4)
+    for match in _KEY_SAID.finditer(scene.text):
+        value = match["bare"].rstrip(".")
+        if (
+            is_random(value)
+            and len(value) >= 16
+            and not scene.shielded(match.start("bare"), match.start("bare") + len(value))
+        ):
+            yield Candidate(match.start("bare"), match.start("bare") + len(value), "secret", LOOSE + 2)
+
+
+_OPTION = re.compile(
+    r"(?<![\w\-])--?(?P<name>[a-z\-_]{0,24}(?:password|passwd|pass|passphrase|token|secret|api-?key|access-?key|secret-?key)(?:[a-z\-]{0,3}))[ =]\s{0,2}[\"']?(?P<value>[^\s\"']{3,512})",
+    re.IGNORECASE,
+)
+_SHORT = re.compile(
+    r"\b(?:mysql|mysqldump|mysqladmin|mariadb|mongo(?:sh|dump)?|sshpass)\b[^\n|;]{0,160}? -p ?(?P<a>(?<=-p)[^\s\-\"'][^\s\"']{2,128}|(?<=-p )(?<=sshpass -p )[^\s\"']{3,128})"
+    r"|\bcurl\b[^\n|;]{0,200}? (?:-u|--user)[ =][\"']?[^\s:\"']{1,64}:(?P<b>[^\s\"']{1,128})"
+    r"|\bredis-cli\b[^\n|;]{0,120}? -a (?P<c>[^\s\"']{3,128})"
+)
+
+
+def _options(scene: Scene) -> Iterator[Candidate]:
+    for match in _OPTION.finditer(scene.text):
+        name, value = match["name"].lower(), match["value"]
+        about = name.endswith(("-file", "-stdin", "file", "-env")) or value.startswith(("-", "/run/", "file:"))
+        if not about and not is_placeholder(value) and ("pass" in name or is_random(value)):
+            kind = "password" if "pass" in name else "secret"
+            yield Candidate(match.start("value"), match.end("value"), kind, LOOSE + 3)
+    for match in _SHORT.finditer(scene.text):
+        group = match.lastgroup
+        if group is not None and not is_placeholder(match[group]):
+            yield Candidate(match.start(group), match.end(group), "password", LOOSE + 3)
+
+
+def _by_field(scene: Scene) -> Iterator[Candidate]:
+    """The whole value of a field or column that is named as a secret."""
+    text = scene.text.strip()
+    start = scene.text.find(text)
+    if not text or is_placeholder(text) or _about_field(scene.context):
+        return
+    if scene.named("password") and "\n" not in text and len(text) <= 256:
+        yield Candidate(start, start + len(text), "password", LOOSE)
+    elif scene.named("secret") and _is_key(text, quoted=True):
+        yield Candidate(start, start + len(text), "secret", LOOSE)
+
+
+def _about_field(name: str) -> bool:
+    match = None
+    for match in re.finditer(rf"({_WORDS})", name, re.IGNORECASE):  # noqa: B007
+        pass
+    if match is None:
+        return False
+    return bool(_ABOUT.match(name[match.end() :]) or _ABOUT_BEFORE.search(name[: match.start()]))
+
+
+RULES = (
+    Rule(("password", "secret", "aws-key", "azure-key"), ("assignment",), _assignments),
+    Rule(("password", "secret"), ("said",), _said),
+    Rule(("password", "secret"), ("command-line",), _options),
+    Rule(("password", "secret"), ("field:password", "field:secret"), _by_field),
+)
+
+__all__ = ["RULES", "SECRET", "TRIGGERS", "entropy", "is_placeholder", "is_random"]

@@ -1,0 +1,106 @@
+"""IP and MAC addresses."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+
+from proventrail.privacy.detect.rule import DISTINCT, Candidate, Rule, Scene
+
+TRIGGERS = {
+    "ipv4": rb"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]",
+    "ipv6": rb"[0-9A-Fa-f:]:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]|::[0-9A-Fa-f]|[0-9A-Fa-f]::",
+    "mac": rb"(?:[0-9A-Fa-f]{2}[:\-]){5}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}",
+}
+
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_IPV4 = re.compile(
+    rf"(?<![\w.])(?<![A-Za-z0-9][-+])({_OCTET}(?:\.{_OCTET}){{3}})(?!\.?\d|\.[A-Za-z]|[A-Za-z_]|[-+][A-Za-z])"
+)
+# `version 1.2.3.4`, `app:1.2.3.4`, `Chrome/120.0.6099.1`, `foo==1.2.3.4`: the address of nothing.
+_VERSION_BEFORE = re.compile(
+    r"(?:\b(?:v|ver|vers|version|versions|release|rel|build|rev|revision|firmware|tag|patch|upgrade|upgraded|upgrading|sdk|driver|odbc|jdbc|"
+    r"runtime|library|jar|package|chart|image|plugin|oid|section|api|client|cdh|hdp|emr|spark|hadoop|hive|kafka|oracle|java|jdk|python|chrome|"
+    r"chromium|airflow|dotnet|assemblyversion|assembly)(?:[ _\-]?(?:number|no|id|is|to|from|of))?[\"']?\s{0,2}[:=#]?\s{0,2}[\"'(v]?"
+    r"|[=~<>!]=\s?|(?<![\d:])[A-Za-z0-9][/@^~]|[@^~]|/[\w.\-]{1,100}:)$",
+    re.IGNORECASE,
+)
+_PORT = re.compile(r":\d{1,5}\b")
+_NETWORK = re.compile(r"/(\d{1,2})(?!\d)")
+
+
+def _ipv4(scene: Scene) -> Iterator[Candidate]:
+    text = scene.text
+    for match in _IPV4.finditer(text):
+        address = ipaddress.IPv4Address(match[1])
+        before = text[max(0, match.start() - 120) : match.start()]
+        if _nobodys(address) or (_VERSION_BEFORE.search(before) and not _PORT.match(text, match.end())):
+            continue
+        network = _NETWORK.match(text, match.end())
+        if network is not None and int(network[1]) < 32 and not int(address) & ((1 << (32 - int(network[1]))) - 1):
+            continue
+        if not address.is_private and match[1].endswith(".0.0"):
+            continue
+        yield Candidate(match.start(), match.end(), _kind(address), DISTINCT)
+
+
+_IPV6 = re.compile(
+    r"(?<![\w:.])(?P<address>(?:[0-9A-Fa-f]{0,4}:){2,7}(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}))(?:%[\w.\-]{1,15})?(?![\w:]|\.\d)"
+)
+
+
+def _ipv6(scene: Scene) -> Iterator[Candidate]:
+    for match in _IPV6.finditer(scene.text):
+        value = match["address"]
+        try:
+            address = ipaddress.IPv6Address(value)
+        except ValueError:
+            continue
+        # `a::b` and `db::2024` are names in code: an address of ours shows its groups or its well-known start.
+        groups = [group for group in value.split(":") if group]
+        known = value[:2].lower() in ("fe", "fc", "fd", "ff") or value.startswith(("2", "::ffff:", "::FFFF:", "64:"))
+        if _nobodys(address) or not (
+            len(groups) >= 4 or (known and len(groups[0]) >= 2 and any(map(str.isdigit, value)))
+        ):
+            continue
+        network = _NETWORK.match(scene.text, match.end("address"))
+        if network is not None and value.endswith("::"):
+            continue
+        yield Candidate(match.start("address"), match.end("address"), _kind(address), DISTINCT)
+
+
+def _nobodys(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Loopback, `0.0.0.0`, multicast and broadcast are the same on every machine."""
+    return (
+        address.is_loopback
+        or address.is_unspecified
+        or address.is_multicast
+        or str(address) == "255.255.255.255"
+        or (address.version == 4 and (str(address).startswith("255.") or str(address).startswith("0.")))
+    )
+
+
+def _kind(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    return "ip-public" if address.is_global else "ip-private"
+
+
+_MAC = re.compile(
+    r"(?<![\w:.\-])(?:[0-9A-Fa-f]{2}(?P<sep>[:\-])(?:[0-9A-Fa-f]{2}(?P=sep)){4}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4})"
+    r"(?![\w]|[:\-.][0-9A-Fa-f])"
+)
+
+
+def _macs(scene: Scene) -> Iterator[Candidate]:
+    for match in _MAC.finditer(scene.text):
+        digits = re.sub(r"[^0-9a-f]", "", match[0].lower())
+        # All zeros and all ones are no card; `1234.5678.9012` with digits alone is a number.
+        if len(set(digits)) > 1 and not ("." in match[0] and digits.isdigit()):
+            yield Candidate(match.start(), match.end(), "mac", DISTINCT)
+
+
+RULES = (
+    Rule(("ip-public", "ip-private"), ("ipv4",), _ipv4),
+    Rule(("ip-public", "ip-private"), ("ipv6",), _ipv6),
+    Rule(("mac",), ("mac",), _macs),
+)

@@ -1,0 +1,108 @@
+"""What a rule is, and what it sees of a text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from proventrail.privacy.detect.context import words_before, words_of
+from proventrail.privacy.detect.view import View
+
+NO_CONTEXT = -1
+"""Distance of a context word that is not there."""
+
+DISTINCT, CONTEXT, LOOSE = 30, 20, 10
+"""Strengths: told by its own form; told by its form and the words near it; told by the words alone."""
+
+SECRET = 50
+"""Strength of secrets with a form of their own; what lies in one is part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A finding of one rule, in characters of the view. Where two overlap the stronger stays, then the longer one,
+    then the one whose context word is nearer."""
+
+    start: int
+    end: int
+    kind: str
+    strength: int
+    distance: int = 0
+
+
+# Numbers inside these are parts of a name or a time: no checksum makes them a person's.
+_SHIELD = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+    r"|\b(?:sha\d{1,3}|md5)[:\-][0-9a-f]{6,128}"
+    r"|\barn:aws[\w\-]*:[^\s\"']{1,400}"
+    r"|\b(?:application|attempt|job|container|task|appattempt|executor|stage|local|driver|app)[_\-](?:e\d{1,4}_)?\d{8,14}[_\-]\d+[_\-\d]*"
+    r"|\b(?:s3[an]?|gs|hdfs|abfss?|wasbs?|dbfs|oss|cos|viewfs)://[^\s\"'?]{1,800}"
+    r"|\b\d{4}-\d\d-\d\d[T _]\d\d[:\-]?\d\d[:\-]?\d\d(?:[.,]\d{1,9})?(?:Z|[+\-]\d\d:?\d\d)?"
+    r"|\b\d{4}-[01]\d-[0-3]\d\b"
+    r"|\b\d{8}T\d{6}Z?\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass
+class Scene:
+    """One text under examination: its view and the name of the field that it stood in."""
+
+    view: View
+    context: str = ""
+    _fields: dict[str, bool] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, text: str) -> Scene:
+        """A scene of a text that is a view already."""
+        return cls(View(text, b""))
+
+    @property
+    def text(self) -> str:
+        return self.view.text
+
+    @cached_property
+    def _field_words(self) -> str:
+        return words_of(self.context)
+
+    @cached_property
+    def _shields(self) -> list[tuple[int, int]]:
+        return [match.span() for match in _SHIELD.finditer(self.text)]
+
+    def shielded(self, start: int, end: int) -> bool:
+        """Whether the characters lie in a UUID, a digest, an ARN, a time or another name made by a machine."""
+        return any(begin <= start < stop or begin < end <= stop for begin, stop in self._shields)
+
+    def named(self, group: str) -> bool:
+        """Whether the name of the field holds a context word of the group."""
+        if not self.context:
+            return False
+        found = self._fields.get(group)
+        if found is None:
+            found = self._fields[group] = words_before(group, self._field_words) != NO_CONTEXT
+        return found
+
+    def near(self, group: str, start: int, end: int, before: int = 64, after: int = 32) -> int:
+        """Characters between start..end and the nearest context word of the group, or `NO_CONTEXT`."""
+        if self.named(group):
+            return 0
+        found = words_before(group, words_of(self.text[max(0, start - before) : start]))
+        tail = words_of(self.text[end : end + after])
+        match = words_before(group, tail[::-1], backwards=True)
+        distances = [distance for distance in (found, match) if distance != NO_CONTEXT]
+        return min(distances, default=NO_CONTEXT)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Runs `find` where one of its triggers occurs. A trigger `context:GROUP` is any context word of that group."""
+
+    kinds: tuple[str, ...]
+    triggers: tuple[str, ...]
+    find: Callable[[Scene], Iterable[Candidate]]
+
+
+Triggers = Mapping[str, bytes]
+"""Name of a trigger -> its pattern."""
