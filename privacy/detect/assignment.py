@@ -103,14 +103,14 @@ def _value(text: str, start: int, sign: str, outer: str) -> tuple[int, int] | No
     if sign == ">":
         end = text.find("<", start, start + 512)
         return (start, end) if end > start else None
-    stop = re.compile(r"[^\s\"'`;&<>|]{1,1024}" if outer in "\"'`" and outer else r"[^\s\"`;&<>|]{1,1024}").match(
+    stop = re.compile(r"[^\s\"'`<>|]{1,1024}" if outer in "\"'`" and outer else r"[^\s\"`<>|]{1,1024}").match(
         text, start
     )
     if stop is None:
         return None
     value = stop[0]
     # A comma ends the value where another entry follows.
-    following = re.search(r",(?=$|\s|\\?[\"']|[A-Za-z_][\w.\-]{0,40}\s?[=:])", value)
+    following = re.search(r"[,;&](?=$|\s|\\?[\"']|[A-Za-z_][\w.\-]{0,40}\s?[=:])", value)
     if following:
         value = value[: following.start()]
     for close, opened in ((")", "("), ("}", "{"), ("]", "[")):
@@ -159,7 +159,7 @@ def _judged(match: re.Match[str], text: str, start: int, end: int) -> str | None
         return None
     if word == "pass" and (before[-1:].isalpha() and before[-1:].islower() and match["word"][0].islower()):
         return None
-    if value.startswith(("//", "\\/")) or (value.endswith("(") or re.match(r"[A-Za-z_][\w.]*\(", value)):
+    if value.startswith(("//", "\\/")) or (not quoted and re.fullmatch(r"[A-Za-z_][\w.]*\([\w.,]*\)?", value)):
         return None
     if _PASSWORD_WORDS.match(word):
         return "password" if _is_password(match, value, quoted, word) else None

@@ -117,7 +117,10 @@ def _international(scene: Scene) -> Iterator[Candidate]:
 def _north_american(scene: Scene) -> Iterator[Candidate]:
     for match in _NORTH_AMERICA.finditer(scene.text):
         if not scene.shielded(*match.span()) and _is_phone(match[0], "US", strict=False):
-            yield Candidate(match.start(), match.end(), "phone", DISTINCT)
+            # Other numbers are written so too: one that has its word near it wins.
+            near = scene.near("phone", *match.span())
+            strength = CONTEXT if near == NO_CONTEXT else CONTEXT + 5
+            yield Candidate(match.start(), match.end(), "phone", strength, near)
 
 
 def _national(scene: Scene) -> Iterator[Candidate]:
@@ -136,7 +139,7 @@ def _national(scene: Scene) -> Iterator[Candidate]:
             regions = [None] if part.startswith("00") else _REGIONS
             value = "+" + part[2:] if part.startswith("00") else part
             if any(_is_phone(value, region, strict=True) for region in regions):
-                yield Candidate(start, start + len(part), "phone", CONTEXT, distance)
+                yield Candidate(start, start + len(part), "phone", CONTEXT + 1, distance)
                 break
 
 

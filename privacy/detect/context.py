@@ -7,6 +7,7 @@ A blank in a phrase stands for up to three characters that are no letters or dig
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import cache
 
 _PHRASES: dict[str, str] = {
@@ -31,8 +32,8 @@ _PHRASES: dict[str, str] = {
     "nino": "nino|ni number|ni no|national insurance|national insurance number|nat ins|insurance number",
     "de-tax": "steuer|steuer id|steuerid|steuernummer|steueridentifikationsnummer|steuerliche identifikationsnummer|"
     "identifikationsnummer|idnr|id nr|idnummer|tax id|tax number|tax identification|tin|steuer identifikationsnummer",
-    "de-card": "personalausweis|personalausweisnummer|ausweis|ausweisnummer|ausweisnr|ausweis nr|perso|reisepass|"
-    "reisepassnummer|passnummer|id card|identity card|passport|passport number|pass nr|reisepassnr|reisepass nr",
+    "de-card": "personalausweis|personalausweisnummer|ausweis|ausweisnummer|ausweisnr|ausweis nr|perso|"
+    "id card|identity card",
     "nir": "nir|insee|sécurité sociale|securite sociale|sécu|secu|numéro de sécurité|numero de securite|"
     "numéro sécu|num secu|social security|carte vitale|ssn",
     "dni": "dni|nif|nie|d n i|n i f|n i e|documento|documento nacional|identidad|número de identidad|"
@@ -97,9 +98,19 @@ _SHORT = 5
 """Phrases up to this length occur inside other words too often: their trigger looks at what stands beside them."""
 
 
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "oe", "å": "aa"})
+
+
+def _phrases(group: str) -> set[str]:
+    """The phrases of a group in lower case, those with accents also as they are written without."""
+    found = {phrase.lower() for phrase in _PHRASES[group].split("|")}
+    plain = {unicodedata.normalize("NFKD", phrase).encode("ascii", "ignore").decode() for phrase in found}
+    return found | plain | {phrase.translate(_UMLAUTS) for phrase in found}
+
+
 def trigger_of(group: str) -> bytes:
     """A pattern for the prefilter: occurs wherever `words_before` may see a word of the group."""
-    phrases = sorted({phrase.lower() for phrase in _PHRASES[group].split("|")})
+    phrases = sorted(_phrases(group))
     parts = []
     for phrase in phrases:
         loose = _gap(phrase, "[^a-z0-9]{0,3}", "[\\xc0-\\xff]")
@@ -117,7 +128,7 @@ def trigger_of(group: str) -> bytes:
 
 @cache
 def _pattern(group: str, backwards: bool) -> re.Pattern[str]:
-    phrases = {phrase.lower() for phrase in _PHRASES[group].split("|")}
+    phrases = _phrases(group)
     if backwards:
         phrases = {phrase[::-1] for phrase in phrases}
     longest_first = sorted(phrases, key=lambda phrase: (-len(phrase), phrase))

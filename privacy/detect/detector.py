@@ -17,11 +17,15 @@ from proventrail.privacy.detect import (
     uri,
 )
 from proventrail.privacy.detect.prefilter import Backend, prefilter
-from proventrail.privacy.detect.rule import Candidate, Rule, Scene
+from proventrail.privacy.detect.rule import LOOSE, SECRET, Candidate, Rule, Scene
 from proventrail.privacy.detect.view import View, view
 from proventrail.privacy.spans import KINDS, Span
 
 _MODULES = (tokens, uri, contact, finance, identity, network, assignment, naming)
+
+_NEVER_NAMES = frozenset(
+    kind.name for kind in KINDS.values() if kind.group == "secret" and kind.name not in ("password", "secret")
+)
 
 _MEMO_CHARACTERS = 16_000_000
 """Bound of the memo: characters of the texts it holds."""
@@ -116,14 +120,20 @@ class Detector:
         return self._spans(candidates, seen)
 
     def _scan_sql(self, query: str, dialect: str) -> tuple[Span, ...]:
-        found: list[Span] = []
+        found: list[Candidate] = []
         for part in sql.parts(query, dialect):
             text = query[part.start : part.end]
-            found += {
-                Span(part.start + span.start, part.start + span.end, span.kind)
+            found += [
+                Candidate(part.start + span.start, part.start + span.end, span.kind, LOOSE)
                 for span in self._best(self._scan(text, name) for name in (part.contexts or ("",)))
-            }
-        return tuple(sorted(found))
+            ]
+        # Keys and passwords with a form of their own are no identifiers, however a query quotes or breaks them.
+        found += [
+            Candidate(span.start, span.end, span.kind, SECRET)
+            for span in self._scan(query, "")
+            if span.kind in _NEVER_NAMES
+        ]
+        return tuple(Span(one.start, one.end, one.kind) for one in resolve(found))
 
     @staticmethod
     def _best(findings: Iterable[tuple[Span, ...]]) -> tuple[Span, ...]:

@@ -36,7 +36,8 @@ def _cards(scene: Scene) -> Iterator[Candidate]:
         known = _ISSUERS.fullmatch(digits) is not None
         grouped = len(digits) < len(match[0])
         negative = scene.text[max(0, match.start() - 1) : match.start()] == "-"
-        if known and not negative and (grouped or not _RARE.match(digits) or digits.startswith(("6011", "62"))):
+        counted = not grouped and (negative or scene.counts(*match.span()))
+        if known and not counted and (grouped or not _RARE.match(digits) or digits.startswith(("6011", "62"))):
             yield Candidate(match.start(), match.end(), "credit-card", DISTINCT)
             continue
         distance = scene.near("card", *match.span())

@@ -31,7 +31,7 @@ from stdnum.pt import cc as pt_cc
 from stdnum.pt import nif as pt_nif
 from stdnum.us import itin
 
-from proventrail.privacy.detect.rule import CONTEXT, DISTINCT, NO_CONTEXT, Candidate, Rule, Scene
+from proventrail.privacy.detect.rule import CONTEXT, NO_CONTEXT, Candidate, Rule, Scene
 
 _BEFORE = r"(?<![0-9A-Za-z])(?<!\d[.\-:/])"
 _AFTER = r"(?![0-9A-Za-z])(?![.\-:/]\d)"
@@ -275,8 +275,13 @@ def _rule(item: _Id) -> Rule:
             distance = scene.near(item.group, start, end)
             if distance != NO_CONTEXT:
                 yield Candidate(start, end, item.kind, CONTEXT + 5, distance)
-            elif alone is not None and alone.fullmatch(match[0]) and not _in_a_chain(scene.text, start, end):
-                yield Candidate(start, end, item.kind, CONTEXT, 64)
+            elif (
+                alone is not None
+                and alone.fullmatch(match[0])
+                and not _in_a_chain(scene.text, start, end)
+                and not (match[0].isdigit() and scene.counts(start, end))
+            ):
+                yield Candidate(start, end, item.kind, CONTEXT + 2, 64)
 
     triggers = (f"context:{item.group}", *((f"id-{item.kind}",) if item.trigger else ()))
     return Rule((item.kind,), triggers, find)
@@ -303,7 +308,7 @@ _DOCUMENT_SHAPES = {
     ),
 }
 _BETWEEN = re.compile(
-    r"(?:[\s:=#\"'\\(\[,>.\-]|is|was|are|number|num|no|nr|nº|n°|id|value|of|holder|issued|state|class|the|a|de|du|la|des|numéro|numero|número|\b[A-Z]{2}\b|nummer|us|uk|ca|ny|tx|fl|wa|german|german|french|british|american|canadian|indian|new|document|usa|gbr|deu|fra|lautet|ist|es|est|like|in|eq|equals|<|\|)*",
+    r"(?:[\s:=#\"'\\()\[\],>.\-]|is|was|are|number|num|no|nr|nº|n°|id|value|of|holder|issued|state|class|the|a|de|du|la|des|numéro|numero|número|\b[A-Z]{2}\b|nummer|us|uk|ca|ny|tx|fl|wa|german|german|french|british|american|canadian|indian|new|document|usa|gbr|deu|fra|lautet|ist|es|est|like|in|eq|equals|<|\|)*",
     re.IGNORECASE,
 )
 

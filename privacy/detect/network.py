@@ -21,7 +21,7 @@ _IPV4 = re.compile(
 # `version 1.2.3.4`, `app:1.2.3.4`, `Chrome/120.0.6099.1`, `foo==1.2.3.4`: the address of nothing.
 _VERSION_BEFORE = re.compile(
     r"(?:\b(?:v|ver|vers|version|versions|release|rel|build|rev|revision|firmware|tag|patch|upgrade|upgraded|upgrading|sdk|driver|odbc|jdbc|"
-    r"runtime|library|jar|package|chart|image|plugin|oid|section|api|client|cdh|hdp|emr|spark|hadoop|hive|kafka|oracle|java|jdk|python|chrome|"
+    r"runtime|library|jar|package|chart|image|plugin|oid|section|cdh|hdp|emr|spark|hadoop|hive|kafka|oracle|java|jdk|python|chrome|"
     r"chromium|airflow|dotnet|assemblyversion|assembly)(?:[ _\-]?(?:number|no|id|is|to|from|of))?[\"']?\s{0,2}[:=#]?\s{0,2}[\"'(v]?"
     r"|[=~<>!]=\s?|(?<![\d:])[A-Za-z0-9][/@^~]|[@^~]|/[\w.\-]{1,100}:)$",
     re.IGNORECASE,
@@ -46,7 +46,7 @@ def _ipv4(scene: Scene) -> Iterator[Candidate]:
 
 
 _IPV6 = re.compile(
-    r"(?<![\w:.])(?P<address>(?:[0-9A-Fa-f]{0,4}:){2,7}(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}))(?:%[\w.\-]{1,15})?(?![\w:]|\.\d)"
+    r"(?<![\w.])(?P<address>(?:[0-9A-Fa-f]{0,4}:){2,7}(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}))(?:%[\w.\-]{1,15})?(?![\w:]|\.\d)"
 )
 
 
@@ -56,6 +56,8 @@ def _ipv6(scene: Scene) -> Iterator[Candidate]:
         try:
             address = ipaddress.IPv6Address(value)
         except ValueError:
+            continue
+        if _goes_on(scene.text, match.start(), 4):
             continue
         # `a::b` and `db::2024` are names in code: an address of ours shows its groups or its well-known start.
         groups = [group for group in value.split(":") if group]
@@ -86,15 +88,23 @@ def _kind(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
 
 
 _MAC = re.compile(
-    r"(?<![\w:.\-])(?:[0-9A-Fa-f]{2}(?P<sep>[:\-])(?:[0-9A-Fa-f]{2}(?P=sep)){4}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4})"
+    r"(?<![\w.\-])(?:[0-9A-Fa-f]{2}(?P<sep>[:\-])(?:[0-9A-Fa-f]{2}(?P=sep)){4}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4})"
     r"(?![\w]|[:\-.][0-9A-Fa-f])"
 )
+
+
+def _goes_on(text: str, start: int, longest: int) -> bool:
+    """Whether a group of hexadecimal digits and a colon stand before: `ab:cd:…`, but not `mac:…`."""
+    before = re.search(r"(\w*):\Z", text[max(0, start - 24) : start])
+    return before is not None and re.fullmatch(rf"[0-9A-Fa-f]{{0,{longest}}}", before[1]) is not None
 
 
 def _macs(scene: Scene) -> Iterator[Candidate]:
     for match in _MAC.finditer(scene.text):
         digits = re.sub(r"[^0-9a-f]", "", match[0].lower())
         # All zeros and all ones are no card; `1234.5678.9012` with digits alone is a number.
+        if _goes_on(scene.text, match.start(), 2):
+            continue
         if len(set(digits)) > 1 and not ("." in match[0] and digits.isdigit()):
             yield Candidate(match.start(), match.end(), "mac", DISTINCT)
 

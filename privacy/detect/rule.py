@@ -46,6 +46,33 @@ _SHIELD = re.compile(
 )
 
 
+_LABEL = re.compile(
+    r"(?P<label>[A-Za-zÀ-ÿ_](?:[^,;:=\n{}\"'\[\]()|<>]|(?<=[a-z])'(?=[a-z] )){0,47})(?:[\"'`\])]|\\[\"']){0,3}\s{0,3}(?::=|[:=]|=>|->)\s{0,3}(?:[\"'`(\[<]|\\[\"']){0,3}\Z"
+)
+_CLAUSE = re.compile(r"\b(?:where|and|or|set|from|select|on|when|by|having|join|values|into)\b", re.IGNORECASE)
+# `value: …`, `DETAIL: …` say nothing of what the value is; the words before them may.
+_SAYS_NOTHING = re.compile(
+    r"(?:value|val|v|values|data|text|message|msg|detail|details|error|warning|info|input|content|comment|note|got|"
+    r"received|param|params|parameter|parameters|args|arg|body|payload|sample|row|record|description|descr|x|key|"
+    r"number|no|nr|is|filter|query|where|literal|found|failed|reason|result|exception|\w*error|\w*exception)"
+)
+_MEASURE = re.compile(
+    r"(?:^| )(?:rows?|bytes?|counts?|offsets?|size|ids?|ts|timestamp|time|epoch|version|lag|len|length|duration|nanos|micros|millis|ms|"
+    r"hash|fingerprint|checksum|seq|sequence|position|snapshot|pid|port|total|amount|sum|records|events|run|build|batch|job|task|"
+    r"load|partition|shard|limit|line|watermark|generation|term|index|revision|seed|memory|heap)$"
+)
+_MEASURE_BEFORE = re.compile(
+    r"(?:\b(?:offsets?|rows?|wrote|read|line|lines|pid|port|tid|seed|epoch|lsn|build|run|job|task|batch|attempt|took|count|partition|"
+    r"snapshot|version|total|sum|of size|bytes)[ #]{1,2})\Z",
+    re.IGNORECASE,
+)
+_UNIT = re.compile(
+    r" ?(?:rows?|records?|bytes?|[kmgt]i?b|ms|µs|us|ns|s|sec|secs|seconds?|minutes?|events?|messages?|partitions?|files?|tasks?|"
+    r"items?|lines?|times|tokens?|entries|documents?|offsets?|errors?|retries|columns?|tables?|chunks?|splits?)\b",
+    re.IGNORECASE,
+)
+
+
 @dataclass
 class Scene:
     """One text under examination: its view and the name of the field that it stood in."""
@@ -84,10 +111,30 @@ class Scene:
             found = self._fields[group] = words_before(group, self._field_words) != NO_CONTEXT
         return found
 
+    def label(self, start: int) -> str:
+        """The words that the value at `start` is assigned to (`load_id` in `load_id = 7`), "" without any."""
+        match = _LABEL.search(self.text, max(0, start - 64), start)
+        return "" if match is None else _CLAUSE.split(match["label"])[-1].strip()
+
+    def counts(self, start: int, end: int) -> bool:
+        """Whether the text says that a number counts or names things of a machine: `rows=7`, `7 rows`, `offset 7`."""
+        if _UNIT.match(self.text, end) or _MEASURE_BEFORE.search(self.text, max(0, start - 24), start):
+            return True
+        label = self.label(start)
+        return bool(label) and _MEASURE.search(words_of(label)) is not None
+
     def near(self, group: str, start: int, end: int, before: int = 64, after: int = 32) -> int:
-        """Characters between start..end and the nearest context word of the group, or `NO_CONTEXT`."""
+        """Characters between start..end and the nearest context word of the group, or `NO_CONTEXT`.
+
+        A value that has a label of its own (`"id": 7`) is spoken of by that label alone.
+        """
         if self.named(group):
             return 0
+        label = self.label(start)
+        if label and not _SAYS_NOTHING.fullmatch(words_of(label).strip()):
+            return words_before(group, words_of(label))
+        if self.counts(start, end):
+            return NO_CONTEXT
         found = words_before(group, words_of(self.text[max(0, start - before) : start]))
         tail = words_of(self.text[end : end + after])
         match = words_before(group, tail[::-1], backwards=True)

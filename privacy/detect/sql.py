@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +11,9 @@ from dataclasses import dataclass
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
+
+# Its warnings quote the query, and no value of an event may reach a log.
+logging.getLogger("sqlglot").disabled = True
 
 _LONGEST_PARSED = 200_000
 """Characters; the tree of a longer query costs more than its column names are worth."""

@@ -70,7 +70,9 @@ def _form(kind: str, pattern: str) -> Rule:
     def find(scene: Scene) -> Iterator[Candidate]:
         for match in compiled.finditer(scene.text):
             # Words with dashes look like the token of some vendors (`sk-learn-pipeline-of-orders`).
-            if kind != "vendor-token" or any(char.isdigit() for char in match[0]):
+            value = match[0]
+            mixed = value.lower() != value and not value.startswith("sk-")
+            if kind != "vendor-token" or mixed or any(char.isdigit() for char in value):
                 yield Candidate(match.start(), match.end(), kind, SECRET)
 
     return Rule((kind,), (), find)
@@ -112,7 +114,7 @@ def _private_keys(scene: Scene) -> Iterator[Candidate]:
 
 
 _HEADER = re.compile(
-    r"(?P<scheme>(?<![A-Za-z])(?:Bearer|Basic|Token|ApiKey|Negotiate))(?:\s|\+|%20|[:=\"' ]){1,4}"
+    r"(?P<scheme>(?<![A-Za-z])(?:Bearer|Basic|Token|ApiKey|Negotiate))(?:(?:\s|%20|[:=\"']){1,4}|\+)"
     r"(?:token=)?[\"']?(?P<value>[A-Za-z0-9._~+/\-]{8,8192}={0,2})",
     re.IGNORECASE,
 )

@@ -125,6 +125,7 @@ _NOT_SECRET = re.compile(
     re.IGNORECASE,
 )
 _BY_LOOK = re.compile(r"^(?:sig|key|code|k|skey|subscription-key|hash|hmac|sign|s|t|tk)$", re.IGNORECASE)
+_AZURE = re.compile(r"(?:account|shared_?access)_?key$", re.IGNORECASE)
 _IN_URI = re.compile(r"[^\s&#;\"'<>`]{1,4096}")
 _IN_STRING = re.compile(r"\{(?:[^}]|\}\}){1,512}\}|'[^'\n]{1,512}'|\"[^\"\n]{1,512}\"|[^;\n\"]{1,512}")
 _IN_PARENS = re.compile(r"[^)\s]{1,512}")
@@ -157,7 +158,8 @@ def _parameters(scene: Scene, whole: bool = False) -> Iterator[Candidate]:
         content = value[0].rstrip(" ")
         trimmed = content if whole or connection_string else content.rstrip(".,)]}")
         if sure or is_random(trimmed):
-            yield Candidate(match.end(), match.end() + len(trimmed or content), "uri-secret", SECRET + 1)
+            kind = "azure-key" if _AZURE.search(name) else "uri-secret"
+            yield Candidate(match.end(), match.end() + len(trimmed or content), kind, SECRET + 1)
 
 
 def in_whole_uri(scene: Scene) -> Iterator[Candidate]:
