@@ -78,7 +78,13 @@ def in_events(random: Random) -> Iterator[dict[str, object]]:
         options = [(place, template) for place, template in templates(kind) if place in ("error", "env", "log", "free")]
         place, template = random.choice(options or templates(kind))
         inner = case(random, kind, place, template, random.choice(LABELS.get(kind, [""])))
-        facet = {"run": event.get("run", {}).get("runId"), "job": event.get("job", {}).get("name"), "eventTime": event.get("eventTime"), "producer": event.get("producer"), "message": "\0"}
+        facet = {
+            "run": event.get("run", {}).get("runId"),
+            "job": event.get("job", {}).get("name"),
+            "eventTime": event.get("eventTime"),
+            "producer": event.get("producer"),
+            "message": "\0",
+        }
         before, after = json.dumps(facet, ensure_ascii=False).split("\\u0000")
         text = json.dumps(inner["text"], ensure_ascii=False)[1:-1]
         if text != inner["text"]:

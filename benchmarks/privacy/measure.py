@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,28 @@ def plants(path: Path = FOLDER / "corpus" / "plants-v1.jsonl") -> Iterator[Case]
         item = json.loads(line)
         spans = tuple(Span(*span) for span in item["spans"])
         yield Case(item["text"], item["way"], item.get("place", ""), spans, item.get("context", ""))
+
+
+_PLANT = re.compile("⟪([a-z\\-]+):(.*?)⟫")
+
+
+def holdout_plants(path: Path = FOLDER / "holdout" / "positive.txt") -> Iterator[Case]:
+    """Cases written by hand: `way|field|text`, each plant as ⟪kind:value⟫."""
+    ways = {"t": "text", "s": "sql", "u": "uri"}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            continue
+        way, context, marked = line.split("|", 2)
+        text, spans, position = "", [], 0
+        for match in _PLANT.finditer(marked):
+            text += marked[position : match.start()]
+            spans.append(Span(len(text), len(text) + len(match[2]), match[1]))
+            text, position = text + match[2], match.end()
+        yield Case(text + marked[position:], ways[way], "holdout", tuple(spans), context)
+
+
+def holdout_clean(path: Path = FOLDER / "holdout" / "negative.txt") -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
 
 
 def clean(path: Path = FOLDER / "corpus" / "clean-v1.jsonl") -> list[str]:

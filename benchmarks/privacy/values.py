@@ -26,9 +26,13 @@ from stdnum.pt import nif as pt_nif
 
 ALNUM = string.ascii_letters + string.digits
 UPPER = string.ascii_uppercase
-FIRST = "Jane Olga José Zoë Anna Liam Priya Wei Fatima Björn Søren Ivo Marta Łukasz Chloé Yusuf Nina Tom Ewa Hugo".split()
+FIRST = (
+    "Jane Olga José Zoë Anna Liam Priya Wei Fatima Björn Søren Ivo Marta Łukasz Chloé Yusuf Nina Tom Ewa Hugo".split()
+)
 LAST = "Doe Müller García O'Brien Kowalski Rossi Dupont Virtanen Smith-Jones Nguyen Silva Sharma Tanaka Öberg Peeters".split()
-ASCII_NAMES = "jane olga liam priya wei marta nina tom ewa hugo doe mueller garcia obrien rossi dupont smith nguyen silva".split()
+ASCII_NAMES = (
+    "jane olga liam priya wei marta nina tom ewa hugo doe mueller garcia obrien rossi dupont smith nguyen silva".split()
+)
 HOSTS = "db db1.prod.internal pg-primary.example.com 10.20.30.40 warehouse.shop.svc localhost mysql.acme.io".split()
 
 Make = Callable[[Random], str]
@@ -64,8 +68,11 @@ def grouped(random: Random, value: str, sizes: tuple[int, ...], separators: str 
 
 def email(random: Random) -> str:
     local = random.choice(["{a}.{b}", "{a}", "{a}_{b}", "{a}{n}", "{a}+{b}", "{A}.{B}", "{a}-{b}"]).format(
-        a=pick(random, ASCII_NAMES), b=pick(random, ASCII_NAMES), A=pick(random, ASCII_NAMES).title(),
-        B=pick(random, ASCII_NAMES).upper(), n=random.randint(1, 99),
+        a=pick(random, ASCII_NAMES),
+        b=pick(random, ASCII_NAMES),
+        A=pick(random, ASCII_NAMES).title(),
+        B=pick(random, ASCII_NAMES).upper(),
+        n=random.randint(1, 99),
     )
     return f"{local}@{pick(random, 'example.com mail.example.co.uk acme.io firma.de EXAMPLE.ORG université.fr corp.internal uni-bonn.de a.museum')}"
 
@@ -74,9 +81,15 @@ _PHONE_REGIONS = "US GB DE FR ES IT NL PL BE PT SE FI IN AU SG KR CA CH AT BR JP
 
 
 def phone_international(random: Random) -> str:
-    return phonenumbers.format_number(_phone(random, pick(random, _PHONE_REGIONS)), random.choice([
-        phonenumbers.PhoneNumberFormat.E164, phonenumbers.PhoneNumberFormat.INTERNATIONAL,
-    ]))
+    return phonenumbers.format_number(
+        _phone(random, pick(random, _PHONE_REGIONS)),
+        random.choice(
+            [
+                phonenumbers.PhoneNumberFormat.E164,
+                phonenumbers.PhoneNumberFormat.INTERNATIONAL,
+            ]
+        ),
+    )
 
 
 def phone_national(random: Random) -> str:
@@ -90,7 +103,8 @@ def _phone(random: Random, region: str) -> phonenumbers.PhoneNumber:
     while True:
         national = str(example.national_number)
         number = phonenumbers.PhoneNumber(
-            country_code=example.country_code, national_number=int(national[:-4] + digits(random, 4)),
+            country_code=example.country_code,
+            national_number=int(national[:-4] + digits(random, 4)),
             italian_leading_zero=example.italian_leading_zero,
         )
         if phonenumbers.is_valid_number(number):
@@ -98,17 +112,42 @@ def _phone(random: Random, region: str) -> phonenumbers.PhoneNumber:
 
 
 def card(random: Random) -> str:
-    prefix, length = random.choice([("4", 16), ("51", 16), ("55", 16), ("2221", 16), ("34", 15), ("37", 15), ("6011", 16), ("3530", 16), ("62", 16)])
+    prefix, length = random.choice(
+        [
+            ("4", 16),
+            ("51", 16),
+            ("55", 16),
+            ("2221", 16),
+            ("34", 15),
+            ("37", 15),
+            ("6011", 16),
+            ("3530", 16),
+            ("62", 16),
+        ]
+    )
     body = prefix + digits(random, length - len(prefix) - 1)
     number = body + luhn.calc_check_digit(body)
     return grouped(random, number, (4, 6) if length == 15 else (4, 4, 4))
 
 
 def bank_account(random: Random) -> str:
-    country, form = random.choice([
-        ("DE", "n18"), ("GB", "a4n14"), ("FR", "n23"), ("NL", "a4n10"), ("ES", "n20"), ("BE", "n12"), ("PL", "n24"), ("CH", "n17"),
-        ("AT", "n16"), ("SE", "n20"), ("PT", "n21"), ("FI", "n14"), ("IE", "a4n14"),
-    ])
+    country, form = random.choice(
+        [
+            ("DE", "n18"),
+            ("GB", "a4n14"),
+            ("FR", "n23"),
+            ("NL", "a4n10"),
+            ("ES", "n20"),
+            ("BE", "n12"),
+            ("PL", "n24"),
+            ("CH", "n17"),
+            ("AT", "n16"),
+            ("SE", "n20"),
+            ("PT", "n21"),
+            ("FI", "n14"),
+            ("IE", "a4n14"),
+        ]
+    )
 
     def make(random: Random) -> str:
         account = "".join(
@@ -119,7 +158,11 @@ def bank_account(random: Random) -> str:
             account = "NWBK" + account[4:]
         return iban.calc_check_digits(country + "00" + account).join((country, account))
 
-    number = until(random, make, lambda value: iban.is_valid(value, check_country=country not in ("ES", "BE")) and iban.is_valid(value))
+    number = until(
+        random,
+        make,
+        lambda value: iban.is_valid(value, check_country=country not in ("ES", "BE")) and iban.is_valid(value),
+    )
     return random.choice([number, " ".join(number[i : i + 4] for i in range(0, len(number), 4))])
 
 
@@ -167,7 +210,12 @@ def nhs_number(random: Random) -> str:
 
 
 def nino(random: Random) -> str:
-    value = chars(random, "ABCEHJLMPRSW", 1) + chars(random, "ABCEHJLMPRSW", 1) + digits(random, 6) + pick(random, list("ABCD"))
+    value = (
+        chars(random, "ABCEHJLMPRSW", 1)
+        + chars(random, "ABCEHJLMPRSW", 1)
+        + digits(random, 6)
+        + pick(random, list("ABCD"))
+    )
     return random.choice([value, f"{value[:2]} {value[2:4]} {value[4:6]} {value[6:8]} {value[8]}"])
 
 
@@ -194,7 +242,9 @@ def fr_nir(random: Random) -> str:
     key = f"{97 - int(body) % 97:02d}"
     assert nir.is_valid(body + key)
     whole = body + key
-    return random.choice([whole, " ".join((whole[0], whole[1:3], whole[3:5], whole[5:7], whole[7:10], whole[10:13], whole[13:]))])
+    return random.choice(
+        [whole, " ".join((whole[0], whole[1:3], whole[3:5], whole[5:7], whole[7:10], whole[10:13], whole[13:]))]
+    )
 
 
 def es_dni(random: Random) -> str:
@@ -209,7 +259,14 @@ def es_nie(random: Random) -> str:
 
 def it_cf(random: Random) -> str:
     year, _, day = born(random)
-    body = chars(random, "BCDFGLMNPRSTV", 6) + year + random.choice("ABCDEHLMPRST") + day + random.choice("ABCDEFGH") + digits(random, 3, "123456789")
+    body = (
+        chars(random, "BCDFGLMNPRSTV", 6)
+        + year
+        + random.choice("ABCDEHLMPRST")
+        + day
+        + random.choice("ABCDEFGH")
+        + digits(random, 3, "123456789")
+    )
     return body + codicefiscale.calc_check_digit(body)
 
 
@@ -259,7 +316,9 @@ def aadhaar(random: Random) -> str:
 
 
 def in_pan(random: Random) -> str:
-    return chars(random, UPPER, 3) + "P" + random.choice(UPPER) + f"{random.randint(1, 9999):04d}" + random.choice(UPPER)
+    return (
+        chars(random, UPPER, 3) + "P" + random.choice(UPPER) + f"{random.randint(1, 9999):04d}" + random.choice(UPPER)
+    )
 
 
 def au_tfn(random: Random) -> str:
@@ -280,7 +339,9 @@ def medicare(random: Random) -> str:
 
 def nric(random: Random) -> str:
     prefix, body = random.choice("STFG"), digits(random, 7)
-    total = sum(int(char) * weight for char, weight in zip(body, (2, 7, 6, 5, 4, 3, 2), strict=True)) + (4 if prefix in "TG" else 0)
+    total = sum(int(char) * weight for char, weight in zip(body, (2, 7, 6, 5, 4, 3, 2), strict=True)) + (
+        4 if prefix in "TG" else 0
+    )
     return prefix + body + ("JZIHGFEDCBA" if prefix in "ST" else "XWUTRQPNMLK")[total % 11]
 
 
@@ -307,18 +368,31 @@ def npi(random: Random) -> str:
 
 
 def passport(random: Random) -> str:
-    return random.choice([
-        lambda: digits(random, 9, "345678"), lambda: random.choice("ABCX") + digits(random, 8), lambda: "C01X" + digits(random, 5, "23456789"),
-        lambda: f"{digits(random, 2)}{chars(random, UPPER, 2)}{digits(random, 5)}", lambda: chars(random, UPPER, 2) + digits(random, 7),
-    ])()
+    return random.choice(
+        [
+            lambda: digits(random, 9, "345678"),
+            lambda: random.choice("ABCX") + digits(random, 8),
+            lambda: "C01X" + digits(random, 5, "23456789"),
+            lambda: f"{digits(random, 2)}{chars(random, UPPER, 2)}{digits(random, 5)}",
+            lambda: chars(random, UPPER, 2) + digits(random, 7),
+        ]
+    )()
 
 
 def licence(random: Random) -> str:
-    return random.choice([
-        lambda: random.choice(UPPER) + digits(random, 7), lambda: digits(random, 8, "3456789"), lambda: random.choice(UPPER) + digits(random, 12),
-        lambda: f"{random.choice(UPPER)}{digits(random, 3)}-{digits(random, 3)}-{digits(random, 2)}-{digits(random, 3)}-{digits(random, 1)}",
-        lambda: f"MORGA{digits(random, 1)}{random.randint(1, 12):02d}{random.randint(1, 28):02d}{digits(random, 1)}SM9IJ",
-    ])()
+    return random.choice(
+        [
+            lambda: random.choice(UPPER) + digits(random, 7),
+            lambda: digits(random, 8, "3456789"),
+            lambda: random.choice(UPPER) + digits(random, 12),
+            lambda: (
+                f"{random.choice(UPPER)}{digits(random, 3)}-{digits(random, 3)}-{digits(random, 2)}-{digits(random, 3)}-{digits(random, 1)}"
+            ),
+            lambda: (
+                f"MORGA{digits(random, 1)}{random.randint(1, 12):02d}{random.randint(1, 28):02d}{digits(random, 1)}SM9IJ"
+            ),
+        ]
+    )()
 
 
 def ip_public(random: Random) -> str:
@@ -329,8 +403,12 @@ def ip_public(random: Random) -> str:
 
 def ip_private(random: Random) -> str:
     if random.random() < 0.2:
-        return random.choice([f"fd12:3456:789a::{random.randint(1, 65535):x}", f"fe80::1ff:fe23:{random.randint(4096, 65535):x}:890a"])
-    return random.choice(["10.{}.{}.{}", "192.168.{1}.{2}", "172.20.{}.{}"]).format(*(random.randint(1, 254) for _ in range(3)))
+        return random.choice(
+            [f"fd12:3456:789a::{random.randint(1, 65535):x}", f"fe80::1ff:fe23:{random.randint(4096, 65535):x}:890a"]
+        )
+    return random.choice(["10.{}.{}.{}", "192.168.{1}.{2}", "172.20.{}.{}"]).format(
+        *(random.randint(1, 254) for _ in range(3))
+    )
 
 
 def mac(random: Random) -> str:
@@ -340,44 +418,80 @@ def mac(random: Random) -> str:
 
 def birth_date(random: Random) -> str:
     year, month, day = born(random)
-    return random.choice([
-        f"19{year}-{month}-{day}", f"{day}.{month}.19{year}", f"{month}/{day}/19{year}", f"19{year}{month}{day}", f"{day}/{month}/{year}",
-        f"{int(day)} March 19{year}", f"Jan {int(day)}, 19{year}",
-    ])
+    return random.choice(
+        [
+            f"19{year}-{month}-{day}",
+            f"{day}.{month}.19{year}",
+            f"{month}/{day}/19{year}",
+            f"19{year}{month}{day}",
+            f"{day}/{month}/{year}",
+            f"{int(day)} March 19{year}",
+            f"Jan {int(day)}, 19{year}",
+        ]
+    )
 
 
 def password(random: Random) -> str:
-    return random.choice([
-        lambda: chars(random, ALNUM, 12), lambda: pick(random, "Sommer2024! hunter2 Tr0ub4dor&3 correct-horse-7 Pa$$w0rd P@ssw0rd! geheim99 x9!kLm#2"),
-        lambda: chars(random, ALNUM + "!#$%^*()-_+", 16),
-    ])()
+    return random.choice(
+        [
+            lambda: chars(random, ALNUM, 12),
+            lambda: pick(
+                random, "Sommer2024! hunter2 Tr0ub4dor&3 correct-horse-7 Pa$$w0rd P@ssw0rd! geheim99 x9!kLm#2"
+            ),
+            lambda: chars(random, ALNUM + "!#$%^*()-_+", 16),
+        ]
+    )()
 
 
 def url_password(random: Random) -> str:
-    return random.choice([
-        lambda: chars(random, ALNUM, 14), lambda: f"p%40ss{digits(random, 3)}%2Fx", lambda: f"a/{chars(random, ALNUM, 6)}", lambda: f"x@{chars(random, ALNUM, 6)}!",
-        lambda: f"{chars(random, ALNUM, 5)}:{chars(random, ALNUM, 4)}", lambda: f"p#{chars(random, ALNUM, 6)}", lambda: f"hunter{digits(random, 1)}",
-        lambda: f"{chars(random, ALNUM, 4)}$&*+={chars(random, ALNUM, 4)}",
-    ])()
+    return random.choice(
+        [
+            lambda: chars(random, ALNUM, 14),
+            lambda: f"p%40ss{digits(random, 3)}%2Fx",
+            lambda: f"a/{chars(random, ALNUM, 6)}",
+            lambda: f"x@{chars(random, ALNUM, 6)}!",
+            lambda: f"{chars(random, ALNUM, 5)}:{chars(random, ALNUM, 4)}",
+            lambda: f"p#{chars(random, ALNUM, 6)}",
+            lambda: f"hunter{digits(random, 1)}",
+            lambda: f"{chars(random, ALNUM, 4)}$&*+={chars(random, ALNUM, 4)}",
+        ]
+    )()
 
 
 def key(random: Random) -> str:
-    return until(random, lambda r: random.choice([
-        lambda: chars(r, ALNUM, 32), lambda: chars(r, "0123456789abcdef", 40), lambda: chars(r, ALNUM + "-_", 43), lambda: base64.b64encode(r.randbytes(24)).decode(),
-    ])(), lambda value: any(char.isdigit() for char in value) and any(char.isalpha() for char in value))
+    return until(
+        random,
+        lambda r: random.choice(
+            [
+                lambda: chars(r, ALNUM, 32),
+                lambda: chars(r, "0123456789abcdef", 40),
+                lambda: chars(r, ALNUM + "-_", 43),
+                lambda: base64.b64encode(r.randbytes(24)).decode(),
+            ]
+        )(),
+        lambda value: any(char.isdigit() for char in value) and any(char.isalpha() for char in value),
+    )
 
 
 def jwt(random: Random) -> str:
     def part(value: object) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
-    return ".".join([part({"alg": "HS256", "typ": "JWT"}), part({"sub": digits(random, 10), "iat": 1700000000}), chars(random, ALNUM + "-_", 43)])
+    return ".".join(
+        [
+            part({"alg": "HS256", "typ": "JWT"}),
+            part({"sub": digits(random, 10), "iat": 1700000000}),
+            chars(random, ALNUM + "-_", 43),
+        ]
+    )
 
 
 def private_key(random: Random) -> str:
     name = random.choice(["RSA ", "EC ", "", "OPENSSH ", "ENCRYPTED "])
     lines = [base64.b64encode(random.randbytes(48)).decode() for _ in range(random.randint(3, 6))]
-    return random.choice(["\n", "\\n"]).join([f"-----BEGIN {name}PRIVATE KEY-----", *lines, f"-----END {name}PRIVATE KEY-----"])
+    return random.choice(["\n", "\\n"]).join(
+        [f"-----BEGIN {name}PRIVATE KEY-----", *lines, f"-----END {name}PRIVATE KEY-----"]
+    )
 
 
 def slack(random: Random) -> str:
@@ -385,14 +499,26 @@ def slack(random: Random) -> str:
 
 
 def vendor(random: Random) -> str:
-    return random.choice([
-        lambda: "glpat-" + chars(random, ALNUM, 20), lambda: "dapi" + chars(random, "0123456789abcdef", 32), lambda: "hf_" + chars(random, ALNUM, 33) + "7",
-        lambda: "sk-" + chars(random, ALNUM, 46) + "42", lambda: f"SG.{chars(random, ALNUM, 22)}.{chars(random, ALNUM, 42)}9", lambda: "hvs." + chars(random, ALNUM, 24) + "3",
-    ])()
+    return random.choice(
+        [
+            lambda: "glpat-" + chars(random, ALNUM, 20),
+            lambda: "dapi" + chars(random, "0123456789abcdef", 32),
+            lambda: "hf_" + chars(random, ALNUM, 33) + "7",
+            lambda: "sk-" + chars(random, ALNUM, 46) + "42",
+            lambda: f"SG.{chars(random, ALNUM, 22)}.{chars(random, ALNUM, 42)}9",
+            lambda: "hvs." + chars(random, ALNUM, 24) + "3",
+        ]
+    )()
 
 
 def gcp(random: Random) -> str:
-    return random.choice([lambda: "AIza" + chars(random, ALNUM + "-_", 34) + "a", lambda: "ya29." + chars(random, ALNUM + "-_", 60), lambda: "GOCSPX-" + chars(random, ALNUM, 28)])()
+    return random.choice(
+        [
+            lambda: "AIza" + chars(random, ALNUM + "-_", 34) + "a",
+            lambda: "ya29." + chars(random, ALNUM + "-_", 60),
+            lambda: "GOCSPX-" + chars(random, ALNUM, 28),
+        ]
+    )()
 
 
 def person(random: Random) -> str:
@@ -408,7 +534,12 @@ def aws(random: Random) -> str:
 
 
 def github(random: Random) -> str:
-    return random.choice([lambda: random.choice(["ghp_", "gho_", "ghs_"]) + chars(random, ALNUM, 36), lambda: "github_pat_" + chars(random, ALNUM, 22) + "_" + chars(random, ALNUM, 59)])()
+    return random.choice(
+        [
+            lambda: random.choice(["ghp_", "gho_", "ghs_"]) + chars(random, ALNUM, 36),
+            lambda: "github_pat_" + chars(random, ALNUM, 22) + "_" + chars(random, ALNUM, 59),
+        ]
+    )()
 
 
 def stripe(random: Random) -> str:

@@ -67,6 +67,18 @@ _PROSE = re.compile(
 )
 
 
+_BLANK = re.compile(
+    r"^(?:[*•x#.\-_]{2,}|\**|<[^>]*>?|\$\{[^}]*\}?|\$\([^)]*\)?|\{\{.*|\{[A-Za-z_][\w.\-]*\}|%\(\w*\)s|%s|\?|\$[A-Z_][A-Z0-9_]*|"
+    r"%3C.*%3E|\[?(?:redacted|masked|hidden|filtered|removed|omitted)\]?)$",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def is_blank(value: str) -> bool:
+    """Whether the place of a secret in a URI is left open: `***`, `${PASSWORD}`, `<password>`. Words are secrets there."""
+    return _BLANK.match(value.strip()) is not None
+
+
 def is_placeholder(value: str) -> bool:
     """Whether a value stands for a secret but is none: `***`, `${PASSWORD}`, `null`, a reference to a vault."""
     return _PLACEHOLDER.match(value.strip().strip("\"'`")) is not None
@@ -83,6 +95,8 @@ def is_random(value: str) -> bool:
     if len(value) < 8 or not any(char.isdigit() for char in value) or not any(char.isalpha() for char in value):
         return False
     if len(value) < 16:
+        if re.search(r"[-_./:]", value) and sum(char.isdigit() for char in value) <= 2 and value.islower():
+            return False
         return entropy(value) >= 2.75 and re.fullmatch(r"[a-z]+[_\-]?\d{1,4}", value) is None
     words = re.findall(r"[A-Za-z]{4,}", value)
     # `orders-daily-2024`: words and one number are a name.
@@ -109,6 +123,9 @@ def _value(text: str, start: int, sign: str, outer: str) -> tuple[int, int] | No
     if stop is None:
         return None
     value = stop[0]
+    if "'" in value and text.count("'", 0, start) % 2:
+        # The text around the assignment is quoted and ends here.
+        value = value[: value.index("'")]
     # A comma ends the value where another entry follows.
     following = re.search(r"[,;&](?=$|\s|\\?[\"']|[A-Za-z_][\w.\-]{0,40}\s?[=:])", value)
     if following:
@@ -141,7 +158,9 @@ def _assignments(scene: Scene) -> Iterator[Candidate]:
     while (match := _NAME.search(text, position)) is not None:
         position = match.end("word")
         found = _value(text, match.end(), match["sign"], match["close"][-1:])
-        if found is None:
+        # `arn:…:secret:name` names a secret; in `https://x-access-token:…@host` the word is the user of a URI.
+        named = _IN_ARN.search(text, max(0, match.start() - 200), match.start("word")) is not None
+        if found is None or named or text[: match.start()].endswith(("://", ":\\/\\/")):
             continue
         start, end = found
         kind = _judged(match, text, start, end)
@@ -167,12 +186,15 @@ def _judged(match: re.Match[str], text: str, start: int, end: int) -> str | None
         return None
     if not _is_key(value, quoted):
         return None
+    return kind_by_name(name) or "secret"
+
+
+def kind_by_name(name: str) -> str | None:
+    """`aws-key` or `azure-key` where the name of a secret says whose it is."""
     lower = name.lower()
-    if "aws" in lower and "key" in lower or "secret_access_key" in lower or "secretaccesskey" in lower:
+    if ("aws" in lower and "key" in lower) or re.search(r"secret[_\-.]?access[_\-.]?key", lower):
         return "aws-key"
-    if re.search(r"account[_\-.]?key|shared[_\-.]?access[_\-.]?key|azure", lower):
-        return "azure-key"
-    return "secret"
+    return "azure-key" if re.search(r"account[_\-.]?key|shared[_\-.]?access[_\-.]?key|azure", lower) else None
 
 
 def _is_password(match: re.Match[str], value: str, quoted: bool, word: str) -> bool:
@@ -187,13 +209,14 @@ def _is_password(match: re.Match[str], value: str, quoted: bool, word: str) -> b
 
 
 def _is_key(value: str, quoted: bool) -> bool:
-    if re.search(r"\s", value):
+    if re.search(r"\s", value) or (not quoted and value[0] in "([{"):
         return False
     if is_random(value):
         return not re.match(r"(?:https?|s3|gs|file|jdbc|arn|/)[:/]", value)
     return quoted and len(value) >= 20 and value.isalpha() and not value.islower() and entropy(value) >= 3.5
 
 
+_IN_ARN = re.compile(r"\barn:[^\s\"']*\Z")
 _SAID = re.compile(
     r"(?i:\b(?:password|passwd|passphrase|pwd|passcode)\s+(?:is|was|to)(?: now)?:?|\bidentified\s+(?:with\s+\w+\s+)?by(?: password)?|\b(?:password|passwd)(?=\s+\\?['\"]))"
     r"\s{1,3}(?:(?P<q>\\{0,3}['\"`])(?P<quoted>[^'\"`\n\\]{1,128})|(?P<bare>[^\s'\"`]{3,128}))"

@@ -37,6 +37,7 @@ _SERVICE_USERS = frozenset(
 )
 _SERVICE_DOMAINS = (".gserviceaccount.com", ".windows.net", ".compute.internal", ".ec2.internal", ".svc.cluster.local")
 _USER_PART_ENDS = re.compile(r"(?::[^\s/@\"'<>]{0,200})?@")
+_REPOSITORY = re.compile(r":[\w~./\-]{1,200}\.git\b")
 _PORT_OR_PATH = re.compile(r":(?:\d{2,5}\b|[\w~./\-]{1,200}(?:/|\.git\b))")
 
 
@@ -47,8 +48,9 @@ def _emails(scene: Scene) -> Iterator[Candidate]:
         start = match.start() + len(local) - len(local.lstrip(".'&=-+"))
         # `to=jane@example.com`: what is left of the sign is a name.
         start = max(start, match.start() + local.rfind("=") + 1, match.start() + local.rfind("&") + 1)
-        if local.startswith("'") is False and "'" in local and local.rindex("'") <= 1:
-            start = match.start() + local.rindex("'") + 1
+        # `b'jane@…'` is a string in code, `o'neil@…` a name.
+        if (quote := re.match(r"[bfru]{0,2}'", text[start : match.start("at")])) is not None:
+            start += quote.end()
         local = text[start : match.start("at")]
         if not local or local.endswith("."):
             continue
@@ -63,7 +65,7 @@ def _is_address(text: str, start: int, end: int, local: str, domain: str, at: st
     if at == "@" and text[max(0, start - 2) : start] == "//" and not _USER_PART_ENDS.match(text, end):
         # The user (or the container) of a URI, on a host: `abfss://raw@account…`, `ssh://git@host`.
         return False
-    if local in _SERVICE_USERS and (_PORT_OR_PATH.match(text, end) or local == "git"):
+    if _REPOSITORY.match(text, end) or local in _SERVICE_USERS and (_PORT_OR_PATH.match(text, end) or local == "git"):
         return False
     # Kerberos: `hive/host.example.com@EXAMPLE.COM` is a service.
     before = text[max(0, start - 64) : start]
@@ -77,6 +79,7 @@ _NORTH_AMERICA = re.compile(
 _NATIONAL = re.compile(
     r"(?<![0-9A-Za-z])(?<!\d[.\-/:])(?:\(0\d{0,5}\)|00|0|\(?\d)(?:[ ./()\-]{0,3}\d){5,15}(?![0-9A-Za-z])"
 )
+_NEAR = 14
 _REGIONS = (
     "US GB DE FR ES IT NL PL BE PT SE FI IN AU SG KR CA CH AT BR JP MX ZA IE DK NO CZ NZ IL TR AR CN HK AE".split()
 )
@@ -127,10 +130,12 @@ def _national(scene: Scene) -> Iterator[Candidate]:
     """Numbers as they are written inside a country: only beside a context word, and valid in some country."""
     for match in _NATIONAL.finditer(scene.text):
         start = match.start()
-        if _DATE.match(match[0]) or scene.shielded(start, match.end()):
+        if _DATE.match(match[0]) or scene.shielded(start, match.end()) or scene.counts(start, match.end()):
             continue
         distance = scene.near("phone", start, match.end(), before=40, after=20)
-        if distance == NO_CONTEXT:
+        # A plain number far from the word (`cell 12 of notebook 345678901`) is another thing.
+        plain = match[0].isdigit() and not match[0].startswith("0") and not scene.label(start)
+        if distance == NO_CONTEXT or (plain and distance > _NEAR):
             continue
         for part in _parts(match[0]):
             digits = sum(char.isdigit() for char in part)
@@ -183,6 +188,9 @@ def _home_users(scene: Scene) -> Iterator[Candidate]:
 
 
 _NAME_PART = r"(?:[A-ZÀ-Ý¤][\wÀ-ÿ¤'’.\-]{0,40}|van|von|der|den|de|da|di|del|la|le|bin|al|ten|ter|du|dos|y)"
+_LAST_FIRST = re.compile(
+    r"\"(?P<name>[A-ZÀ-Ý¤][\wÀ-ÿ¤'.\-]{0,40}(?: [A-ZÀ-Ý¤][\wÀ-ÿ¤'.\-]{0,40})?, [A-ZÀ-Ý¤][\wÀ-ÿ¤'. \-]{0,40})\" ?<(?=[^<>@\s]{1,64}@)"
+)
 _BEFORE_MAIL = re.compile(
     rf"(?<![\wÀ-ÿ¤.\-])(?P<name>[A-ZÀ-Ý¤][\wÀ-ÿ¤'.\-]{{0,40}}(?: {_NAME_PART}){{0,4}})[\"']? ?\\?<(?=[^<>@\s]{{1,64}}(?:@|%40)[^<>\s]{{1,255}}>)"
 )
@@ -202,7 +210,7 @@ _MACHINES = re.compile(
 
 
 def _authors(scene: Scene) -> Iterator[Candidate]:
-    for pattern in (_BEFORE_MAIL, _LOWER_BEFORE_MAIL, _AFTER_WORD):
+    for pattern in (_LAST_FIRST, _BEFORE_MAIL, _LOWER_BEFORE_MAIL, _AFTER_WORD):
         for match in pattern.finditer(scene.text):
             name = match["name"].rstrip(" .")
             if name and _MACHINES.search(name) is None and not name.lower().startswith(("author", "date", "commit")):

@@ -11,7 +11,7 @@ import unicodedata
 from functools import cache
 
 _PHRASES: dict[str, str] = {
-    "phone": "phone|phones|phone number|phone no|phone num|telephone|telephones|tel|tel no|tel nr|telno|telnr|mobile|"
+    "phone": "tél|tlf|tfno|ph|ph no|cel|nr tel|phone|phones|phone number|phone no|phone num|telephone|telephones|tel|tel no|tel nr|telno|telnr|mobile|"
     "mobile number|mob|cell|cell phone|cellular|handy|handynummer|fax|fax number|call me|call us|call him|call her|"
     "please call|call at|called from|caller|callback|sms|text me|whatsapp|msisdn|hotline|telefon|telefonnummer|"
     "telefoon|telefoonnummer|telefono|teléfono|telefone|téléphone|telephone|telefonnr|mobil|mobilnummer|mobiel|móvil|"

@@ -185,14 +185,21 @@ def resolve(candidates: Iterable[Candidate]) -> list[Candidate]:
         rivals = [other for other in kept if other.start < one.end and one.start < other.end]
         if not rivals:
             kept.append(one)
-        elif KINDS[one.kind].group == "secret" and any(
-            other.start > one.start or other.end < one.end for other in rivals
+        elif (
+            KINDS[one.kind].group == "secret"
+            and not _parsed(rivals)
+            and any(other.start > one.start or other.end < one.end for other in rivals)
         ):
             start = min(one.start, *(other.start for other in rivals))
             end = max(one.end, *(other.end for other in rivals))
             kept = [other for other in kept if other not in rivals]
             kept.append(Candidate(start, end, rivals[0].kind, rivals[0].strength))
     return sorted(kept, key=lambda one: one.start)
+
+
+def _parsed(rivals: Iterable[Candidate]) -> bool:
+    """Whether the syntax of a URI has told where a secret ends."""
+    return any(other.kind in ("uri-password", "uri-secret") for other in rivals)
 
 
 def _used(rules: Iterable[Rule], group: str) -> bool:

@@ -129,7 +129,7 @@ def _bech32(value: str) -> bool:
 
 
 RULES = (
-    Rule(("credit-card",), ("card",), _cards),
+    Rule(("credit-card",), ("card", "context:card"), _cards),
     Rule(("iban",), ("iban",), _ibans),
     Rule(("crypto-address",), ("crypto",), _wallets),
 )

@@ -15,7 +15,6 @@ from stdnum import luhn
 from stdnum.au import abn, tfn
 from stdnum.be import bis
 from stdnum.be import nn as be_nn
-from stdnum.ca import sin
 from stdnum.de import idnr
 from stdnum.es import dni, nie
 from stdnum.fi import hetu
@@ -146,7 +145,7 @@ _IDS = (
     _Id("uk-nhs", r"\d{3}(?P<s>[- ]?)\d{3}(?P=s)\d{4}", _bare(nhs.is_valid), "nhs"),
     _Id(
         "uk-nino",
-        r"(?i:[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z])(?P<s>[ \-]?)\d{2}(?P=s)\d{2}(?P=s)\d{2}(?P=s)[A-Da-d]",
+        r"(?i:[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]|QQ)(?P<s>[ \-]?)\d{2}(?P=s)\d{2}(?P=s)\d{2}(?P=s)[A-Da-d]",
         _nino,
         "nino",
         r"[A-Z]{2}[ \-]?\d{2}[ \-]?\d{2}[ \-]?\d{2}[ \-]?[A-D]",
@@ -242,14 +241,14 @@ _IDS = (
     _Id("sg-nric", r"[STFGMstfgm]\d{7}[A-Za-z]", _nric, "nric", r"[STFGM]\d{7}[A-Z]", rb"[STFGM][0-9]{7}[A-Z]"),
     _Id(
         "kr-rrn",
-        r"\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])[- ][1-8]\d{6}",
+        r"\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])[- ]\d{7}",
         _bare(rrn.is_valid),
         "rrn",
         r".*-.*",
-        rb"[0-9]{6}-[1-8][0-9]{6}",
+        rb"[0-9]{6}-[0-9]{7}",
     ),
-    _Id("kr-rrn", r"\d{6}[- ]?[1-8]\d{6}", _resident, "rrn"),
-    _Id("ca-sin", r"\d{3}(?P<s>[ \-]?)\d{3}(?P=s)\d{3}", _bare(sin.is_valid), "sin"),
+    _Id("kr-rrn", r"\d{6}[- ]?\d{7}", _resident, "rrn"),
+    _Id("ca-sin", r"\d{3}(?P<s>[ \-]?)\d{3}(?P=s)\d{3}", _bare(luhn.is_valid), "sin"),
     _Id("us-dea", r"(?i:[ABCDEFGHJKLMPRSTUX][A-Z9])\d{7}", _dea, "dea"),
     _Id("us-npi", r"[12]\d{9}", lambda value: luhn.is_valid("80840" + value), "npi"),
     _Id(
@@ -300,15 +299,15 @@ _DOCUMENT = re.compile(
     r"(?<![0-9A-Za-z])(?=[A-Z0-9 \-]{0,16}\d)[A-Z0-9](?:[ \-]?[A-Z0-9]){4,18}(?![0-9A-Za-z])(?![.\-_]\w)", re.IGNORECASE
 )
 _DOCUMENT_SHAPES = {
-    "passport": re.compile(
-        r"[A-Z]{0,3}\d{6,9}[A-Z]{0,2}|\d{2}[A-Z]{2}\d{5}|[A-Z0-9]{2}\d{2}[A-Z0-9]{3}\d{2}|[CFGHJK][CFGHJKLMNPRTVWXYZ0-9]{8}"
-    ),
+    "passport": re.compile(r"[A-Z]{0,3}\d{6,9}[A-Z]{0,2}|[A-Z0-9]{7,9}"),
     "driver-licence": re.compile(
         r"[A-Z]{0,3}\d{5,14}[A-Z]{0,2}|[A-Z]\d{12,14}|[A-Z]{2}\d{2}\d{4}\d{7}|\d{2}[A-Z]{2}\d{5}|[A-Z0-9]{11}|[A-Z9]{5}\d{6}[A-Z9]{2}[A-Z0-9]{3}|[A-Z]{1,7}[A-Z*]{0,5}\d{3}[A-Z0-9]{2,4}|\d{3,8}[A-Z]{1,2}\d{0,5}"
     ),
 }
 _BETWEEN = re.compile(
-    r"(?:[\s:=#\"'\\()\[\],>.\-]|is|was|are|number|num|no|nr|nº|n°|id|value|of|holder|issued|state|class|the|a|de|du|la|des|numéro|numero|número|\b[A-Z]{2}\b|nummer|us|uk|ca|ny|tx|fl|wa|german|german|french|british|american|canadian|indian|new|document|usa|gbr|deu|fra|lautet|ist|es|est|like|in|eq|equals|<|\|)*",
+    r"(?:[^A-Za-z0-9]|is|was|are|number|num|no|nr|n|id|value|of|holder|issued|state|class|the|a|de|du|la|des|numéro|numero|"
+    r"número|nummer|us|uk|ca|ny|tx|fl|wa|german|french|british|american|canadian|indian|new|document|usa|gbr|deu|fra|"
+    r"lautet|ist|es|est|like|in|eq|equals)*",
     re.IGNORECASE,
 )
 
@@ -327,9 +326,12 @@ def _documents(kind: str, group: str) -> Rule:
             distance = scene.near(group, start, end, before=40, after=0)
             between = scene.text[start - distance : start] if distance > 0 else ""
             if distance != NO_CONTEXT and _BETWEEN.fullmatch(between):
-                yield Candidate(start, end, kind, CONTEXT, distance)
+                yield Candidate(start, end, kind, CONTEXT + 3, distance)
 
     return Rule((kind,), (f"context:{group}",), find)
+
+
+_DOCUMENT_DIGITS = 4
 
 
 def _document_number(value: str, shape: re.Pattern[str]) -> tuple[int, int] | None:
@@ -342,7 +344,13 @@ def _document_number(value: str, shape: re.Pattern[str]) -> tuple[int, int] | No
             digits = sum(char.isdigit() for char in part)
             raw = value[start:stop]
             mixed = raw != raw.upper() and raw != raw.lower()
-            if len(part) >= 6 and digits >= 3 and not mixed and shape.fullmatch(part) and not _is_date(part):
+            if (
+                len(part) >= 6
+                and digits >= _DOCUMENT_DIGITS
+                and not mixed
+                and shape.fullmatch(part)
+                and not _is_date(part)
+            ):
                 return start, stop
     return None
 
@@ -395,7 +403,14 @@ def _births(scene: Scene) -> Iterator[Candidate]:
         # Only what stands between the date before and this one speaks of this one.
         before = text[max(previous, start - _FARTHEST) : start]
         previous = end
-        distance = 0 if everywhere else _distance(before, text[end : end + 14])
+        at_time = re.match(r"[T ]\d\d:", text[end : end + 4]) is not None
+        if everywhere:
+            distance = 0
+        elif at_time and not scene.label(start):
+            # A moment, not a day: `birthday_campaign 2024-11-24T10:00:00`.
+            continue
+        else:
+            distance = _distance(before, text[end : end + 14])
         if distance != NO_CONTEXT:
             yield Candidate(start, end, "date-of-birth", CONTEXT + 6, distance)
 

@@ -22,9 +22,13 @@ _IPV4 = re.compile(
 _VERSION_BEFORE = re.compile(
     r"(?:\b(?:v|ver|vers|version|versions|release|rel|build|rev|revision|firmware|tag|patch|upgrade|upgraded|upgrading|sdk|driver|odbc|jdbc|"
     r"runtime|library|jar|package|chart|image|plugin|oid|section|cdh|hdp|emr|spark|hadoop|hive|kafka|oracle|java|jdk|python|chrome|"
-    r"chromium|airflow|dotnet|assemblyversion|assembly)(?:[ _\-]?(?:number|no|id|is|to|from|of))?[\"']?\s{0,2}[:=#]?\s{0,2}[\"'(v]?"
+    r"chromium|airflow|dotnet|clickhouse|postgres(?:ql)?|mysql|mariadb|redis|mongo(?:db)?|nginx|trino|presto|flink|dbt|airbyte|snowflake|databricks|terraform|numpy|pandas|torch|cuda|windows|linux|kernel|glibc|openssl|tomcat|jetty|netty|log4j|jackson|hbase|zookeeper|impala|elasticsearch|kibana|grafana|superset|dagster|luigi|prefect|mlflow|kubeflow|gcc|cmake|maven|gradle|assemblyversion|assembly)(?:[ _\-]?(?:number|no|id|is|to|from|of))?[\"']?\s{0,2}[:=#]?\s{0,2}[\"'(v]?"
     r"|[=~<>!]=\s?|(?<![\d:])[A-Za-z0-9][/@^~]|[@^~]|/[\w.\-]{1,100}:)$",
     re.IGNORECASE,
+)
+_VERSION_WORD = re.compile(r"version|\bver\b|release", re.IGNORECASE)
+_LOGIN_BEFORE = re.compile(
+    r"\b(?:ssh|scp|sftp|rsync|telnet|mosh|login|connect\w*|host|from)\b[^\n]{0,60}@$", re.IGNORECASE
 )
 _PORT = re.compile(r":\d{1,5}\b")
 _NETWORK = re.compile(r"/(\d{1,2})(?!\d)")
@@ -35,7 +39,9 @@ def _ipv4(scene: Scene) -> Iterator[Candidate]:
     for match in _IPV4.finditer(text):
         address = ipaddress.IPv4Address(match[1])
         before = text[max(0, match.start() - 120) : match.start()]
-        if _nobodys(address) or (_VERSION_BEFORE.search(before) and not _PORT.match(text, match.end())):
+        if _nobodys(address) or _VERSION_WORD.search(scene.context):
+            continue
+        if _VERSION_BEFORE.search(before) and not (_PORT.match(text, match.end()) or _LOGIN_BEFORE.search(before)):
             continue
         network = _NETWORK.match(text, match.end())
         if network is not None and int(network[1]) < 32 and not int(address) & ((1 << (32 - int(network[1]))) - 1):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from proventrail.privacy.detect.assignment import is_placeholder, is_random
+from proventrail.privacy.detect.assignment import entropy, is_blank, is_random, kind_by_name
 from proventrail.privacy.detect.rule import SECRET, Candidate, Rule, Scene
 
 TRIGGERS = {
     "user-info": rb":(?:\\?/){2}[^\s]{1,600}(?:@|%40)",
-    "bare-user-info": rb"[A-Za-z0-9_]:[^\s@/]{1,128}@|[A-Za-z0-9_]/[^\s@/]{1,128}@",
+    "bare-user-info": rb"(?i:%3a%2f%2f)|[A-Za-z0-9_]:[^\s@]{1,128}@|[A-Za-z0-9_]/[^\s@/]{1,128}@",
     "uri-parameter": rb"(?i:(?:[?&;,(]|%26|%3f|u0026)(?:amp;)?[a-z0-9_.\-]{0,40}(?:passw|pwd|pass|passphrase|passcode|token|secret|sig|signature|key|keyid|auth|credential|sessionid|code)[a-z0-9_.\-]{0,12}(?:=|%3d))",
 }
 
@@ -27,7 +27,7 @@ def _user_infos(scene: Scene, whole: bool = False) -> Iterator[Candidate]:
         found = _user_info(rest)
         if found is not None:
             start, end = found
-            yield Candidate(offset + start, offset + end, "uri-password", SECRET + 2)
+            yield Candidate(offset + start, offset + end, "uri-password", SECRET - 1)
 
 
 def _user_info(rest: str) -> tuple[int, int] | None:
@@ -42,11 +42,15 @@ def _user_info(rest: str) -> tuple[int, int] | None:
         user, colon, password = user[: escaped.start()], escaped[0], user[escaped.end() :]
     if colon:
         start = len(user) + len(colon)
-        return (start, at) if password and not is_placeholder(password) else None
+        return (start, at) if password and not is_blank(password) else None
     # A token instead of a user; a container or a user name is short or made of words.
-    if len(user) >= _LIKE_A_TOKEN and is_random(user) and "." not in user:
+    if len(user) >= _LIKE_A_TOKEN and "." not in user and (is_random(user) or _is_mixed(user)):
         return 0, at
     return None
+
+
+def _is_mixed(user: str) -> bool:
+    return user.isalnum() and not user.isalpha() and not user.isdigit() and entropy(user) >= 2.5
 
 
 def _end_of_user_info(rest: str) -> int:
@@ -81,12 +85,14 @@ def _escaped_at(rest: str, authority: int) -> int:
 
 
 _BARE = re.compile(
-    r"(?<![\w/:@.+\-])(?P<user>[A-Za-z][\w.\-+]{0,63})(?P<sep>[:/])(?P<password>[^\s@/\"'<>,;(){}]{1,128}|[^\s:@\"'<>,;(){}]{1,128})@"
+    r"(?<![\w/:@.+\-])(?P<user>[A-Za-z][\w.\-+]{0,63})(?P<sep>[:/])(?!/)(?P<password>[^\s@/\"'<>,;(){}]{1,128}|[^\s:@\"'<>,;(){}]{1,128})@"
     r"(?://)?(?:(?P<host>[A-Za-z][\w.\-]{0,252}|\d{1,3}(?:\.\d{1,3}){3}):\d{2,5}(?![\w.])|(?:tcp|unix)\(|(?P<path>[A-Za-z][\w\-]{0,62}(?:\.[\w\-]{1,63}){1,6})/[A-Za-z_])"
 )
-_NOT_USERS = frozenset(
-    "mailto email mail e-mail from to cc bcc author user owner contact by sip sips xmpp acct https http ssh sha256 pkg git image docker npm maven".split()
+_WORDS_FOR_MAIL = frozenset(
+    "mailto email mail e-mail from to cc bcc sip sips xmpp acct https http ssh sha256 pkg jdbc urn arn oracle thin".split()
 )
+_NOT_USERS = _WORDS_FOR_MAIL | frozenset("author user owner contact by git image docker npm maven".split())
+_ENCODED = re.compile(r"%3A%2F%2F[\w.\-%]{0,64}?%3A(?P<password>[^\s&\"'@]{1,128}?)%40", re.IGNORECASE)
 _ORACLE = re.compile(
     r"(?:jdbc:oracle:(?:thin|oci8?):|(?i:\b(?:sqlplus|exp|imp|expdp|impdp|sqlldr|connect|conn|userid=)\s?))[\"']?"
     r"(?P<user>[A-Za-z][\w$#\[\]]{0,63})/(?P<password>\"[^\"]{1,128}\"|[^\s@/\"']{1,128})@"
@@ -96,16 +102,20 @@ _ORACLE = re.compile(
 def _bare(scene: Scene) -> Iterator[Candidate]:
     """`user:password@host:5432`, `user:password@tcp(host:3306)/db`, Oracle's `scott/tiger@//host:1521/XE`."""
     for match in _ORACLE.finditer(scene.text):
-        if not is_placeholder(match["password"]):
-            yield Candidate(match.start("password"), match.end("password"), "uri-password", SECRET + 2)
+        if not is_blank(match["password"]):
+            yield Candidate(match.start("password"), match.end("password"), "uri-password", SECRET - 1)
+    for match in _ENCODED.finditer(scene.text):
+        yield Candidate(match.start("password"), match.end("password"), "uri-password", SECRET - 1)
     for match in _BARE.finditer(scene.text):
         host = match["host"] or match["path"] or ""
-        if match["user"].lower() in _NOT_USERS or host.lower().startswith(("sha256", "sha512", "md5")):
+        if match["user"].lower() in (_NOT_USERS if match["path"] else _WORDS_FOR_MAIL) or host.lower().startswith(
+            ("sha256", "sha512", "md5")
+        ):
             continue
         if match["sep"] == "/" and not (match["host"] and re.match(r"/\w", scene.text[match.end() : match.end() + 2])):
             continue
-        if not is_placeholder(match["password"]):
-            yield Candidate(match.start("password"), match.end("password"), "uri-password", SECRET + 2)
+        if not is_blank(match["password"]):
+            yield Candidate(match.start("password"), match.end("password"), "uri-password", SECRET - 1)
 
 
 _PARAMETER = re.compile(
@@ -125,7 +135,6 @@ _NOT_SECRET = re.compile(
     re.IGNORECASE,
 )
 _BY_LOOK = re.compile(r"^(?:sig|key|code|k|skey|subscription-key|hash|hmac|sign|s|t|tk)$", re.IGNORECASE)
-_AZURE = re.compile(r"(?:account|shared_?access)_?key$", re.IGNORECASE)
 _IN_URI = re.compile(r"[^\s&#;\"'<>`]{1,4096}")
 _IN_STRING = re.compile(r"\{(?:[^}]|\}\}){1,512}\}|'[^'\n]{1,512}'|\"[^\"\n]{1,512}\"|[^;\n\"]{1,512}")
 _IN_PARENS = re.compile(r"[^)\s]{1,512}")
@@ -153,13 +162,16 @@ def _parameters(scene: Scene, whole: bool = False) -> Iterator[Candidate]:
         else:
             pattern = _IN_STRING if connection_string else _IN_URI
         value = pattern.match(text, match.end())
-        if value is None or is_placeholder(value[0]):
+        if value is None or is_blank(value[0]):
             continue
         content = value[0].rstrip(" ")
+        if not whole and "'" in content[1:] and text.count("'", 0, match.end()) % 2:
+            # The connection string itself is quoted and ends here.
+            content = content[: content.index("'", 1)]
         trimmed = content if whole or connection_string else content.rstrip(".,)]}")
         if sure or is_random(trimmed):
-            kind = "azure-key" if _AZURE.search(name) else "uri-secret"
-            yield Candidate(match.end(), match.end() + len(trimmed or content), kind, SECRET + 1)
+            kind = kind_by_name(name) or "uri-secret"
+            yield Candidate(match.end(), match.end() + len(trimmed or content), kind, SECRET - 2)
 
 
 def in_whole_uri(scene: Scene) -> Iterator[Candidate]:
