@@ -10,10 +10,10 @@ import phonenumbers
 from proventrail.privacy.detect.rule import CONTEXT, DISTINCT, NO_CONTEXT, Candidate, Rule, Scene
 
 TRIGGERS = {
-    "email": rb"(?:@|%40|\\u0040)[A-Za-z0-9\xa1-\xff]",
+    "email": rb"(?:@|%40|\\u0040)[A-Za-z0-9\xa1-\xff\-]+\.[A-Za-z\xa1-\xff]",
     "phone-plus": rb"\+[ ./()\-]{0,2}[0-9](?:[ ./()\-]{0,3}[0-9]){6}",
     "phone-us": rb"\([2-9][0-9]{2}\)[ \-.]{0,2}[2-9][0-9]{2}[ \-.]|[2-9][0-9]{2}-[2-9][0-9]{2}-[0-9]{4}",
-    "home": rb"(?i:(?:home|users)[\\/])|(?i:documents and settings)",
+    "home": rb"(?i:[\\/](?:home|users|documents and settings)(?:[\\/]|%2f))",
     "author-mail": rb"<[^<>@ ]{1,64}(?:@|%40)",
     "author-word": rb"(?i:author|committer|signed-off-by|co-authored|reviewed-by|acked-by)",
 }
@@ -76,10 +76,12 @@ _INTERNATIONAL = re.compile(r"(?<![\w+.])(?<!\d[\-/])\+[ ]?\(?\d(?:[ ./()\-]{0,3
 _NORTH_AMERICA = re.compile(
     r"(?<![\w.+\-/])(?:1[ \-.])?(?:\([2-9]\d{2}\)[ \-.]{0,2}|[2-9]\d{2}-)[2-9]\d{2}[ \-.]\d{4}(?![\w\-]|\.\d)"
 )
+# What may stand before is asked after the first character: the engine then skips to brackets and digits at once.
 _NATIONAL = re.compile(
-    r"(?<![0-9A-Za-z])(?<!\d[.\-/:])(?:\(0\d{0,5}\)|00|0|\(?\d)(?:[ ./()\-]{0,3}\d){5,15}(?![0-9A-Za-z])"
+    r"[(0-9](?<![0-9A-Za-z].)(?<![0-9][.\-/:].)(?:[ ./()\-]{0,3}[0-9]){6,16}(?![0-9A-Za-z])", re.DOTALL
 )
 _NEAR = 14
+_FEWEST = 7
 _REGIONS = (
     "US GB DE FR ES IT NL PL BE PT SE FI IN AU SG KR CA CH AT BR JP MX ZA IE DK NO CZ NZ IL TR AR CN HK AE".split()
 )
@@ -130,16 +132,18 @@ def _national(scene: Scene) -> Iterator[Candidate]:
     """Numbers as they are written inside a country: only beside a context word, and valid in some country."""
     for match in _NATIONAL.finditer(scene.text):
         start = match.start()
-        if _DATE.match(match[0]) or scene.shielded(start, match.end()) or scene.counts(start, match.end()):
+        if sum(map(str.isdigit, match[0])) < _FEWEST or _DATE.match(match[0]):
             continue
         distance = scene.near("phone", start, match.end(), before=40, after=20)
         # A plain number far from the word (`cell 12 of notebook 345678901`) is another thing.
         plain = match[0].isdigit() and not match[0].startswith("0") and not scene.label(start)
         if distance == NO_CONTEXT or (plain and distance > _NEAR):
             continue
+        if scene.counts(start, match.end()) or scene.shielded(start, match.end()):
+            continue
         for part in _parts(match[0]):
             digits = sum(char.isdigit() for char in part)
-            if digits < 7:
+            if digits < _FEWEST:
                 break
             regions = [None] if part.startswith("00") else _REGIONS
             value = "+" + part[2:] if part.startswith("00") else part

@@ -118,7 +118,7 @@ def trigger_of(group: str) -> bytes:
             parts.append(f"(?i:{loose})")
             continue
         # A word begins after what is no letter or at the hump of a camel, and ends in the same two ways.
-        after = "(?:[^a-z]|$)"
+        after = "(?:[^a-z]|$)" if len(phrase) > 2 else "(?:[^a-z0-9]|$)"
         parts.append(f"(?:^|[^A-Za-z])(?i:{loose}){after}")
         if phrase[0].isascii():
             rest = loose[1:]
@@ -126,15 +126,26 @@ def trigger_of(group: str) -> bytes:
     return ("(?:" + "|".join(parts) + ")").encode("ascii")
 
 
+def first_words(group: str) -> set[str]:
+    """What the first run of letters of any phrase of the group may be: its blanks may be left out."""
+    found = set()
+    for phrase in _phrases(group):
+        words = re.findall(r"[a-zà-ÿ]+", phrase)
+        found |= {"".join(words[:count]) for count in range(1, len(words) + 1)}
+    return found
+
+
 @cache
 def _pattern(group: str, backwards: bool) -> re.Pattern[str]:
     phrases = _phrases(group)
     if backwards:
         phrases = {phrase[::-1] for phrase in phrases}
-    longest_first = sorted(phrases, key=lambda phrase: (-len(phrase), phrase))
+    longest_first = sorted((phrase for phrase in phrases if len(phrase) > 2), key=lambda phrase: (-len(phrase), phrase))
     words = "|".join(_gap(phrase, " {0,3}", "") for phrase in longest_first)
     # The last occurrence is the one beside the value.
-    return re.compile(rf"(?<![a-zà-ÿ])(?:{words})(?![a-zà-ÿ])")
+    # Two letters and a digit are hexadecimal as often as a word.
+    short = "|".join(sorted(phrase for phrase in phrases if len(phrase) <= 2)) or "(?!)"
+    return re.compile(rf"(?<![a-zà-ÿ])(?:{words})(?![a-zà-ÿ])|(?<![a-z0-9à-ÿ])(?:{short})(?![a-z0-9à-ÿ])")
 
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

@@ -10,10 +10,17 @@ from stdnum import bitcoin, iban, luhn
 
 from proventrail.privacy.detect.rule import CONTEXT, DISTINCT, NO_CONTEXT, Candidate, Rule, Scene
 
+_COUNTRIES = (
+    "AD|AE|AL|AT|AZ|BA|BE|BG|BH|BI|BR|BY|CH|CR|CY|CZ|DE|DJ|DK|DO|EE|EG|ES|FI|FK|FO|FR|GB|GE|GI|GL|GR|GT|HN|HR|HU|IE|IL|IQ|"
+    "IS|IT|JO|KW|KZ|LB|LC|LI|LT|LU|LV|LY|MC|MD|ME|MK|MN|MR|MT|MU|NI|NL|NO|OM|PK|PL|PS|PT|QA|RO|RS|RU|SA|SC|SD|SE|SI|SK|SM|"
+    "SO|ST|SV|TL|TN|TR|UA|VA|VG|XK|YE"
+)
+"""Countries of the IBAN registry of SWIFT."""
+
 TRIGGERS = {
-    "card": rb"[3-6][0-9]{3}[ \-.]?[0-9]{4}[ \-.]?[0-9]{4}[ \-.]?[0-9]{3}|2[2-7][0-9]{2}[ \-.]?[0-9]{4}[ \-.]?[0-9]{4}[ \-.]?[0-9]{4}|3[47][0-9]{2}[ \-.]?[0-9]{6}[ \-.]?[0-9]{5}",
-    "iban": rb"[A-Za-z]{2}[0-9]{2}[ \-]?[A-Za-z0-9]{4}[ \-]?[A-Za-z0-9]{3}",
-    "crypto": rb"0x[0-9A-Fa-f]{40}|(?i:bc1|tb1|ltc1)[A-Za-z0-9]{11}|[13LMDT][1-9A-HJ-NP-Za-km-z]{25}",
+    "card": rb"(?:^|[^0-9A-Za-z.])(?:[3-6][0-9]{3}[ \-.]?[0-9]{4}[ \-.]?[0-9]{4}[ \-.]?[0-9]{3}|2[2-7][0-9]{2}[ \-.]?[0-9]{4}[ \-.]?[0-9]{4}[ \-.]?[0-9]{4}|3[47][0-9]{2}[ \-.]?[0-9]{6}[ \-.]?[0-9]{5})",
+    "iban": rf"(?:^|[^0-9A-Za-z])(?i:{_COUNTRIES})[0-9]{{2}}(?:[A-Za-z0-9]{{4}}|[ \-])[ \-]?[A-Za-z0-9]{{4}}[ \-]?[A-Za-z0-9]{{3}}".encode(),
+    "crypto": rb"(?:^|[^0-9A-Za-z])(?:0x[0-9A-Fa-f]{40}|(?i:bc1|tb1|ltc1)[A-Za-z0-9]{11}|[13LMDT][1-9A-HJ-NP-Za-km-z]{25,34}(?:[^0-9A-Za-z]|$))",
 }
 
 _CARD = re.compile(
@@ -47,7 +54,7 @@ def _cards(scene: Scene) -> Iterator[Candidate]:
             yield Candidate(match.start(), match.end(), "credit-card", CONTEXT, 64)
 
 
-_IBAN_START = re.compile(r"(?<![0-9A-Za-z])(?:[A-Z]{2}|[a-z]{2})\d{2}[ \-]?[A-Za-z0-9]{4}")
+_IBAN_START = re.compile(rf"(?<![0-9A-Za-z])(?:{_COUNTRIES}|{_COUNTRIES.lower()})\d{{2}}[ \-]?[A-Za-z0-9]{{4}}")
 _IBAN_REST = re.compile(r"[A-Za-z]{2}\d{2}(?:[ \-]?[A-Za-z0-9]){11,30}")
 _SHORTEST, _LONGEST = 15, 34
 

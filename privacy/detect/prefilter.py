@@ -12,7 +12,15 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
+from proventrail.privacy.detect.context import first_words, words_of
+
 Backend = Literal["auto", "hyperscan", "python"]
+
+
+CONTEXT_PREFIX = "context:"
+"""Triggers named so are the context words of a group."""
+
+_LETTERS = re.compile(r"[a-zà-ÿ]+")
 
 
 class Prefilter(Protocol):
@@ -23,16 +31,26 @@ class Prefilter(Protocol):
 
 
 class PythonPrefilter:
-    """Each trigger by `re`: slower, needs nothing."""
+    """Patterns by `re`, context words by a look-up of the words of the text: slower, needs nothing."""
 
     def __init__(self, triggers: Mapping[str, bytes]) -> None:
-        self._patterns = [re.compile(trigger, re.DOTALL) for trigger in triggers.values()]
+        self._patterns: list[tuple[int, re.Pattern[bytes]]] = []
+        self._words: dict[str, int] = {}
+        for index, (name, trigger) in enumerate(triggers.items()):
+            if name.startswith(CONTEXT_PREFIX):
+                for word in first_words(name.removeprefix(CONTEXT_PREFIX)):
+                    self._words[word] = self._words.get(word, 0) | 1 << index
+            else:
+                self._patterns.append((1 << index, re.compile(trigger, re.DOTALL)))
 
     def hits(self, data: bytes) -> int:
         mask = 0
-        for index, pattern in enumerate(self._patterns):
+        for bit, pattern in self._patterns:
             if pattern.search(data):
-                mask |= 1 << index
+                mask |= bit
+        words = self._words
+        for word in set(_LETTERS.findall(words_of(data.decode("latin-1")))):
+            mask |= words.get(word, 0)
         return mask
 
 

@@ -80,6 +80,7 @@ class Scene:
     view: View
     context: str = ""
     _fields: dict[str, bool] = field(default_factory=dict)
+    _labels: dict[int, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, text: str) -> Scene:
@@ -94,13 +95,14 @@ class Scene:
     def _field_words(self) -> str:
         return words_of(self.context)
 
-    @cached_property
-    def _shields(self) -> list[tuple[int, int]]:
-        return [match.span() for match in _SHIELD.finditer(self.text)]
-
     def shielded(self, start: int, end: int) -> bool:
         """Whether the characters lie in a UUID, a digest, an ARN, a time or another name made by a machine."""
-        return any(begin <= start < stop or begin < end <= stop for begin, stop in self._shields)
+        left = max(self.text.rfind(char, max(0, start - 800), start) for char in " \t\n\"'")
+        right = min((found for char in " \t\n\"'" if (found := self.text.find(char, end, end + 800)) >= 0), default=end + 800)
+        # A time may stand in two words.
+        left = max(0, left - 10)
+        spans = (match.span() for match in _SHIELD.finditer(self.text, left, right))
+        return any(begin <= start < stop or begin < end <= stop for begin, stop in spans)
 
     def named(self, group: str) -> bool:
         """Whether the name of the field holds a context word of the group."""
@@ -113,6 +115,15 @@ class Scene:
 
     def label(self, start: int) -> str:
         """The words that the value at `start` is assigned to (`load_id` in `load_id = 7`), "" without any."""
+        known = self._labels.get(start)
+        if known is None:
+            known = self._labels[start] = self._label(start)
+        return known
+
+    def _label(self, start: int) -> str:
+        sign = self.text[max(0, start - 8) : start].rstrip(" \t\"'`([<\\")[-1:]
+        if sign not in (":", "=", ">"):
+            return ""
         match = _LABEL.search(self.text, max(0, start - 64), start)
         return "" if match is None else _CLAUSE.split(match["label"])[-1].strip()
 

@@ -9,8 +9,8 @@ from proventrail.privacy.detect.assignment import entropy, is_blank, is_random, 
 from proventrail.privacy.detect.rule import SECRET, Candidate, Rule, Scene
 
 TRIGGERS = {
-    "user-info": rb":(?:\\?/){2}[^\s]{1,600}(?:@|%40)",
-    "bare-user-info": rb"(?i:%3a%2f%2f)|[A-Za-z0-9_]:[^\s@]{1,128}@|[A-Za-z0-9_]/[^\s@/]{1,128}@",
+    "user-info": rb":(?:\\?/){2}[^\s]+(?:@|%40)",
+    "bare-user-info": rb"(?i:%3a%2f%2f|(?:jdbc:oracle:[a-z]+[0-9]?|sqlplus|expdp|impdp|sqlldr|connect|conn|imp|exp|userid)[ =:\"'\t\n]{1,2}[a-z][a-z0-9_$#\[\]]*/[^@]+@)|[A-Za-z0-9_][:/][^\s@]+@(?://)?(?:[A-Za-z0-9][A-Za-z0-9_.\-\xa1-\xff]*(?::[0-9]{2,5}(?:[^0-9A-Za-z_.]|$)|/[A-Za-z_])|tcp\(|unix\()",
     "uri-parameter": rb"(?i:(?:[?&;,(]|%26|%3f|u0026)(?:amp;)?[a-z0-9_.\-]{0,40}(?:passw|pwd|pass|passphrase|passcode|token|secret|sig|signature|key|keyid|auth|credential|sessionid|code)[a-z0-9_.\-]{0,12}(?:=|%3d))",
 }
 
