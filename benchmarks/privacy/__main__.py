@@ -40,9 +40,7 @@ DATAFOG = {
 def free_text(count: int = 20_000) -> list[str]:
     """Log lines, queries and stack traces in which nothing is to be found."""
     random = Random(1)
-    return [
-        random.choice(LINES).format(**{name: make(random) for name, make in FILLERS.items()}) for _ in range(count)
-    ]
+    return [random.choice(LINES).format(**{name: make(random) for name, make in FILLERS.items()}) for _ in range(count)]
 
 
 def find_with(detector: Detector) -> Find:
@@ -139,7 +137,9 @@ def main() -> None:
     table("Corpus (built from a seed)", score(find, plants(), clean()))
     table("Hold-out (written by hand)", score(find, holdout_plants(), holdout_clean()))
     texts = free_text()
-    print(f"\nfree text of {len(texts)} distinct strings, {sum(map(len, texts)) // len(texts)} characters on average, one core:")
+    print(
+        f"\nfree text of {len(texts)} distinct strings, {sum(map(len, texts)) // len(texts)} characters on average, one core:"
+    )
     print(f"  prefilter (may_hold)   {speed(Detector().may_hold, texts):6.1f} MB/s")
     fresh = Detector()
     print(f"  detection (scan)       {speed(lambda all_: [fresh.scan(text) for text in all_], texts):6.1f} MB/s")

@@ -98,7 +98,9 @@ class Scene:
     def shielded(self, start: int, end: int) -> bool:
         """Whether the characters lie in a UUID, a digest, an ARN, a time or another name made by a machine."""
         left = max(self.text.rfind(char, max(0, start - 800), start) for char in " \t\n\"'")
-        right = min((found for char in " \t\n\"'" if (found := self.text.find(char, end, end + 800)) >= 0), default=end + 800)
+        right = min(
+            (found for char in " \t\n\"'" if (found := self.text.find(char, end, end + 800)) >= 0), default=end + 800
+        )
         # A time may stand in two words.
         left = max(0, left - 10)
         spans = (match.span() for match in _SHIELD.finditer(self.text, left, right))
