@@ -10,12 +10,13 @@ from uuid import UUID
 from benchmarks.privacy.values import chars, digits, pick
 
 HEX = "0123456789abcdef"
-WORDS = "orders customers payments features churn events sessions clicks stock returns ledger invoices shipments users emails phones".split()
+WORDS = "orders customers payments features churn events sessions clicks stock returns ledger invoices shipments "
+"users emails phones".split()
 LAYERS = "raw staging mart bronze silver gold core analytics dwh".split()
 
 
 def uuid(random: Random) -> str:
-    return str(UUID(int=random.getrandbits(128), version=random.choice([4, 7]) if False else 4))
+    return str(UUID(int=random.getrandbits(128), version=4))
 
 
 def table(random: Random) -> str:
@@ -68,7 +69,8 @@ def strings(random: Random) -> str:
     compact = ymd.replace("-", "")
     epoch = random.randint(1_500_000_000, 1_800_000_000)
     version = ".".join(str(random.randint(0, 30)) for _ in range(random.choice([2, 3, 3, 4])))
-    bucket = f"{random.choice(['s3', 's3a', 'gs', 'hdfs', 'abfss'])}://{random.choice(['acme-lake', 'raw@acme.dfs.core.windows.net', 'nn1:8020'])}"
+    scheme = random.choice(["s3", "s3a", "gs", "hdfs", "abfss"])
+    bucket = f"{scheme}://{random.choice(['acme-lake', 'raw@acme.dfs.core.windows.net', 'nn1:8020'])}"
     forms = (
         lambda: uuid(random),
         lambda: sha(random),
@@ -107,14 +109,17 @@ def strings(random: Random) -> str:
         lambda: hashlib.md5(random.randbytes(8)).hexdigest(),
         lambda: f"git@github.com:acme/{job(random)}.git",
         lambda: (
-            f"{pick(random, WORDS)}-{digits(random, 1)}.{pick(random, 'kafka db spark')}.svc.cluster.local:{random.randint(1024, 65535)}"
+            f"{pick(random, WORDS)}-{digits(random, 1)}.{pick(random, 'kafka db spark')}.svc.cluster.local"
+            f":{random.randint(1024, 65535)}"
         ),
         lambda: f"{pick(random, 'spark flink airflow')}@worker-{digits(random, 2)}:7077",
         lambda: (
-            f"{ymd} {timestamp(random)[11:19]},{digits(random, 3)} INFO  [{job(random)}] wrote {random.randint(1, 10**9)} rows to {table(random)} in {random.uniform(0, 99):.3f} s"
+            f"{ymd} {timestamp(random)[11:19]},{digits(random, 3)} INFO  [{job(random)}] wrote "
+            f"{random.randint(1, 10**9)} rows to {table(random)} in {random.uniform(0, 99):.3f} s"
         ),
         lambda: (
-            f"SELECT {pick(random, WORDS)}_id, count(*) FROM {table(random)} WHERE dt >= '{ymd}' AND amount > {random.randint(1, 9999)}.{digits(random, 2)} GROUP BY 1"
+            f"SELECT {pick(random, WORDS)}_id, count(*) FROM {table(random)} WHERE dt >= '{ymd}' AND "
+            f"amount > {random.randint(1, 9999)}.{digits(random, 2)} GROUP BY 1"
         ),
         lambda: (
             f"INSERT INTO {table(random)} SELECT * FROM {table(random)} WHERE load_id = {random.randint(10**8, 10**10)}"

@@ -114,11 +114,13 @@ LABELLED: list[tuple[str, str]] = [
     ("log", "{ts} INFO task={job} run={uuid} {label}: {v} matched {count} rows in {table}"),
     (
         "error",
-        "Value error at line {line}: could not convert {label} '{v}' to bigint\n\tat org.apache.spark.sql.Row.getLong(Row.scala:{line})",
+        "Value error at line {line}: could not convert {label} '{v}' to bigint\n\tat "
+        "org.apache.spark.sql.Row.getLong(Row.scala:{line})",
     ),
     (
         "error",
-        'IntegrityError: duplicate key value violates unique constraint "{column}_key" DETAIL: Key ({label})=({v}) already exists.',
+        'IntegrityError: duplicate key value violates unique constraint "{column}_key" DETAIL: Key '
+        "({label})=({v}) already exists.",
     ),
     ("json", '{{"row": {{"{label}": "{v}", "amount": {decimal}, "updated": "{ts}"}}, "schema": "{table}"}}'),
     ("json", '{{\\"sample\\": [{{\\"{label}\\": \\"{v}\\", \\"id\\": {count}}}]}}'),
@@ -134,7 +136,8 @@ SQL: list[str] = [
     "INSERT INTO {table} (id, {column_name}, created_at) VALUES ({count}, '{v}', '{ts}')",
     "UPDATE {table} SET {column_name} = '{v}' WHERE id = {count}",
     "DELETE FROM {table} WHERE {column_name} IN ('{v}', '{v2}') -- {uuid}",
-    "MERGE INTO {table} t USING (SELECT '{v}' AS {column_name}) s ON t.id = s.id WHEN MATCHED THEN UPDATE SET amount = {decimal}",
+    "MERGE INTO {table} t USING (SELECT '{v}' AS {column_name}) s ON t.id = s.id WHEN MATCHED THEN "
+    "UPDATE SET amount = {decimal}",
     "CREATE TABLE {table}_copy AS SELECT * FROM {table} WHERE lower({column_name}) = lower('{v}')",
 ]
 
@@ -148,7 +151,8 @@ BARE: list[tuple[str, str]] = [
 """For kinds that are told by their form alone."""
 
 ALONE = (
-    "email credit-card iban crypto-address us-ssn us-itin uk-nino fr-nir es-dni es-nie it-codice-fiscale pt-cc in-pan sg-nric kr-rrn ip-public "
+    "email credit-card iban crypto-address us-ssn us-itin uk-nino fr-nir es-dni es-nie it-codice-fiscale "
+    "pt-cc in-pan sg-nric kr-rrn ip-public "
     "ip-private mac phone"
 ).split()
 

@@ -1,4 +1,4 @@
-"""Made-up values of every kind, valid by their checksums and written in the ways they are met. No value is a person's."""
+"""Made-up values of every kind, valid by their checksums, written in the ways they are met. None is a person's."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ UPPER = string.ascii_uppercase
 FIRST = (
     "Jane Olga José Zoë Anna Liam Priya Wei Fatima Björn Søren Ivo Marta Łukasz Chloé Yusuf Nina Tom Ewa Hugo".split()
 )
-LAST = "Doe Müller García O'Brien Kowalski Rossi Dupont Virtanen Smith-Jones Nguyen Silva Sharma Tanaka Öberg Peeters".split()
+LAST = "Doe Müller García O'Brien Kowalski Rossi Dupont Virtanen Smith-Jones Nguyen Silva Sharma Tanaka Öberg "
+"Peeters".split()
 ASCII_NAMES = (
     "jane olga liam priya wei marta nina tom ewa hugo doe mueller garcia obrien rossi dupont smith nguyen silva".split()
 )
-HOSTS = "db db1.prod.internal pg-primary.example.com 10.20.30.40 warehouse.shop.svc localhost mysql.acme.io".split()
+DOMAINS = "example.com mail.example.co.uk acme.io firma.de EXAMPLE.ORG université.fr corp.internal uni-bonn.de a.museum"
 
 Make = Callable[[Random], str]
 
@@ -74,7 +75,7 @@ def email(random: Random) -> str:
         B=pick(random, ASCII_NAMES).upper(),
         n=random.randint(1, 99),
     )
-    return f"{local}@{pick(random, 'example.com mail.example.co.uk acme.io firma.de EXAMPLE.ORG université.fr corp.internal uni-bonn.de a.museum')}"
+    return f"{local}@{pick(random, DOMAINS)}"
 
 
 _PHONE_REGIONS = "US GB DE FR ES IT NL PL BE PT SE FI IN AU SG KR CA CH AT BR JP MX IE".split()
@@ -386,10 +387,12 @@ def licence(random: Random) -> str:
             lambda: digits(random, 8, "3456789"),
             lambda: random.choice(UPPER) + digits(random, 12),
             lambda: (
-                f"{random.choice(UPPER)}{digits(random, 3)}-{digits(random, 3)}-{digits(random, 2)}-{digits(random, 3)}-{digits(random, 1)}"
+                f"{random.choice(UPPER)}{digits(random, 3)}-{digits(random, 3)}-{digits(random, 2)}-"
+                f"{digits(random, 3)}-{digits(random, 1)}"
             ),
             lambda: (
-                f"MORGA{digits(random, 1)}{random.randint(1, 12):02d}{random.randint(1, 28):02d}{digits(random, 1)}SM9IJ"
+                f"MORGA{digits(random, 1)}{random.randint(1, 12):02d}{random.randint(1, 28):02d}"
+                f"{digits(random, 1)}SM9IJ"
             ),
         ]
     )()
@@ -397,8 +400,10 @@ def licence(random: Random) -> str:
 
 def ip_public(random: Random) -> str:
     if random.random() < 0.3:
-        return f"2a0{random.randint(1, 9)}:{random.randint(16, 4095):x}:{random.randint(1, 4095):x}::{random.randint(1, 65535):x}"
-    return f"{random.choice([5, 8, 34, 52, 81, 93, 145])}.{random.randint(1, 254)}.{random.randint(1, 254)}.{random.randint(1, 254)}"
+        groups = [random.randint(16, 4095), random.randint(1, 4095)]
+        return f"2a0{random.randint(1, 9)}:{groups[0]:x}:{groups[1]:x}::{random.randint(1, 65535):x}"
+    first = random.choice([5, 8, 34, 52, 81, 93, 145])
+    return ".".join(map(str, [first, *(random.randint(1, 254) for _ in range(3))]))
 
 
 def ip_private(random: Random) -> str:

@@ -21,8 +21,11 @@ TRIGGERS = {
     "assignment": (rf"(?i:(?:{_TRIGGER})[a-z0-9_.\-]{{0,24}}[\\\"'`\]]{{0,6}} {{0,3}}(?::=|=>|->|=|:|>))").encode(
         "ascii"
     ),
-    "said": rb"(?i:(?:password|passwd|passphrase|pwd|passcode|identified by|token|secret|api key)(?: hash)?(?: is| was| to| by|) {0,3}[\\]{0,3}[\"'`=]?[^\s])",
-    "command-line": rb"(?i:--?[a-z\-]{0,24}(?:password|passwd|pass|token|secret|api-?key|access-?key)[a-z\-]{0,12}[ =])|(?:mysql|sshpass|curl|redis-cli|mongo)[^\n]{0,200} -",
+    "said": rb"(?i:(?:password|passwd|passphrase|pwd|passcode|identified by|token|secret|api key)(?: hash)?(?: is| "
+    rb"was| to| by|) {0,3}[\\]{0,3}[\"'`=]?[^\s])",
+    "command-line": rb"(?i:--?[a-z\-]{0,24}(?:password|passwd|pass|token|secret|api-?key|access-?key)"
+    rb"[a-z\-]{0,12}[ =])|"
+    rb"(?:mysql|sshpass|curl|redis-cli|mongo)[^\n]{0,200} -",
 }
 
 _NAME = re.compile(
@@ -33,49 +36,65 @@ _NAME = re.compile(
 _PASSWORD_WORDS = re.compile(r"pass|pwd|kennwort|contrase|mot.de|senha|wachtwoord", re.IGNORECASE)
 # `password_file`, `secret_name`, `token_type`, `tokens`: about a secret, but none.
 _ABOUT = re.compile(
-    r"^(?:ization|izer|izers|ized|ize|s\b(?!ecret)|s$|_?name|_?file|_?path|_?id$|_?type|_?field|_?col(?:umn)?|_?count|_?ttl|_?expir\w*|_?len(?:gth)?|"
+    r"^(?:ization|izer|izers|ized|ize|s\b(?!ecret)|s$|_?name|_?file|_?path|_?id$|_?type|_?field|"
+    r"_?col(?:umn)?|_?count|_?ttl|_?expir\w*|_?len(?:gth)?|"
     r"_?policy|_?arn|_?ref|_?ur[li]|_?provider|_?version|_?min\w*|_?max\w*|_?limit|_?size|_?age|_?reset|_?env|_?var|"
     r"_?manager|_?scope\w*|_?store(?!pass)|_?location|_?endpoint|_?issuer|_?audience|_?required|_?enabled|_?valid\w*|"
     r"_?method|_?mode|_?class|_?alias|_?format|_?source|_?engine|_?backend|_?hint|_?status|_?error|_?failed|_?rate|"
     r"_?usage|_?used|_?budget|_?cost|_?index|_?pos\w*|_?bucket|ive\b|ed\b|ing\b|port|through|enger|or|ors|_?prefix|"
-    r"_?last\w*|_?changed\w*|_?updated\w*|_?created\w*|_?rotat\w*|_?table|_?schema|_?database|_?kind|_?key_?ref|_?duration\w*|_?interval\w*)",
+    r"_?last\w*|_?changed\w*|_?updated\w*|_?created\w*|_?rotat\w*|_?table|_?schema|_?database|_?kind|"
+    r"_?key_?ref|_?duration\w*|_?interval\w*)",
     re.IGNORECASE,
 )
 _ABOUT_BEFORE = re.compile(
-    r"(?:^|[_.\-])(?:max|min|num|n|total|prompt|completion|input|output|next|page|continuation|sync|special|pad|eos|bos|"
-    r"unk|cls|sep|mask|stop|cursor|no|by|com|with|without|has|is|require[sd]?|use|cached|reasoning|new)[_.\-]?$|bypass$|compass$|surpass$|trespass$|overpass$|encompass$|multipass$|singlepass$",
+    r"(?:^|[_.\-])(?:max|min|num|n|total|prompt|completion|input|output|next|page|continuation|sync|"
+    r"special|pad|eos|bos|"
+    r"unk|cls|sep|mask|stop|cursor|no|by|com|with|without|has|is|require[sd]?|use|cached|reasoning|"
+    r"new)[_.\-]?$|bypass$|compass$|surpass$|trespass$|overpass$|encompass$|multipass$|singlepass$",
     re.IGNORECASE,
 )
 _PLACEHOLDER = re.compile(
-    r"^(?:[*•x#.\-_]{2,}|\**|<[^>]*>?|\$\{[^}]*\}?|\$\([^)]*\)?|\{\{.*|\{[\w.\-]*\}?|%\(?\w*\)?s?|\?|:[a-z_]\w*|@[A-Za-z_]\w*|\$[A-Z_][A-Z0-9_]*|\$\d|"
-    r"\[?(?:redacted|masked|hidden|filtered|removed|secret|sensitive|protected|omitted)\]?|<?(?:none|null|nil|undefined|true|false|empty|n/a|na)>?|"
-    r"(?:string|str|text|varchar\(?\d*\)?|char|bytes|binary|int|integer|bigint|boolean|bool|number|float|double|object|array|any|optional.*|required|secretstr|"
+    r"^(?:[*•x#.\-_]{2,}|\**|<[^>]*>?|\$\{[^}]*\}?|\$\([^)]*\)?|\{\{.*|\{[\w.\-]*\}?|%\(?\w*\)?s?|\?|"
+    r":[a-z_]\w*|@[A-Za-z_]\w*|\$[A-Z_][A-Z0-9_]*|\$\d|"
+    r"\[?(?:redacted|masked|hidden|filtered|removed|secret|sensitive|protected|omitted)\]?|<?(?:none|null|"
+    r"nil|undefined|true|false|empty|n/a|na)>?|"
+    r"(?:string|str|text|varchar\(?\d*\)?|char|bytes|binary|int|integer|bigint|boolean|bool|number|float|"
+    r"double|object|array|any|optional.*|required|secretstr|"
     r"longtext|unknown|default|encrypted)|"
-    r"(?:os\.|env\(|env\.|env_var|getenv|getpass|process\.env|self\.|config\.|settings\.|conf\.|vars?\.|var\(|secrets\.|dbutils\.|"
-    r"vault:|ssm:|secretsmanager|arn:aws|projects/|ref\+|kv:|op://|akv:|@microsoft\.keyvault|aws_secretsmanager|lookup\().*|"
-    r"(?:your|my|some|the|a|insert|enter|change)[_\- ](?:password|passwd|pwd|secret|token|key|api).*|pass(?:word)?s?|passwd|pwd|token|api[_-]?key)$",
+    r"(?:os\.|env\(|env\.|env_var|getenv|getpass|process\.env|self\.|config\.|settings\.|conf\.|vars?\.|"
+    r"var\(|secrets\.|dbutils\.|"
+    r"vault:|ssm:|secretsmanager|arn:aws|projects/|ref\+|kv:|op://|akv:|@microsoft\.keyvault|"
+    r"aws_secretsmanager|lookup\().*|"
+    r"(?:your|my|some|the|a|insert|enter|change)[_\- ](?:password|passwd|pwd|secret|token|key|api).*|"
+    r"pass(?:word)?s?|passwd|pwd|token|api[_-]?key)$",
     re.IGNORECASE | re.DOTALL,
 )
 _PROSE = re.compile(
-    r"(?:is|was|are|has|have|had|must|should|can|cannot|could|will|would|may|not|no|for|from|to|of|in|on|at|by|the|a|an|and|or|"
-    r"incorrect|invalid|wrong|missing|required|empty|expired|failed|failure|changed|reset|authentication|mismatch|does|did|do|"
-    r"too|contains?|provided|supplied|given|set|unset|auth|field|column|policy|prompt|as|with|without|when|if|you|your|please|"
-    r"user|users|login|error|denied|rejected|unexpected|end|near|stored|hashed|encrypted|enabled|disabled|optional|only|"
+    r"(?:is|was|are|has|have|had|must|should|can|cannot|could|will|would|may|not|no|for|from|to|of|in|on|"
+    r"at|by|the|a|an|and|or|"
+    r"incorrect|invalid|wrong|missing|required|empty|expired|failed|failure|changed|reset|authentication|"
+    r"mismatch|does|did|do|"
+    r"too|contains?|provided|supplied|given|set|unset|auth|field|column|policy|prompt|as|with|without|"
+    r"when|if|you|your|please|"
+    r"user|users|login|error|denied|rejected|unexpected|end|near|stored|hashed|encrypted|enabled|disabled|"
+    r"optional|only|"
     r"access|request|response|refresh|check|checked|ok|success|successful|valid|verified|verification|found|expires?|"
-    r"generated|created|updated|deleted|removed|rotated|none|null|it|this|that|also|never|always|still|same|different)\b",
+    r"generated|created|updated|deleted|removed|rotated|none|null|it|this|that|also|never|always|still|"
+    r"same|different)\b",
     re.IGNORECASE,
 )
 
 
 _BLANK = re.compile(
-    r"^(?:[*•x#.\-_]{2,}|\**|<[^>]*>?|\$\{[^}]*\}?|\$\([^)]*\)?|\{\{.*|\{[A-Za-z_][\w.\-]*\}|%\(\w*\)s|%s|\?|\$[A-Z_][A-Z0-9_]*|"
+    r"^(?:[*•x#.\-_]{2,}|\**|<[^>]*>?|\$\{[^}]*\}?|\$\([^)]*\)?|\{\{.*|\{[A-Za-z_][\w.\-]*\}|%\(\w*\)s|%s|"
+    r"\?|\$[A-Z_][A-Z0-9_]*|"
     r"%3C.*%3E|\[?(?:redacted|masked|hidden|filtered|removed|omitted)\]?)$",
     re.IGNORECASE | re.DOTALL,
 )
 
 
 def is_blank(value: str) -> bool:
-    """Whether the place of a secret in a URI is left open: `***`, `${PASSWORD}`, `<password>`. Words are secrets there."""
+    """Whether the place of a secret in a URI is left open: `***`, `${PASSWORD}`. Any word is a secret there."""
     return _BLANK.match(value.strip()) is not None
 
 
@@ -218,11 +237,13 @@ def _is_key(value: str, quoted: bool) -> bool:
 
 _IN_ARN = re.compile(r"\barn:[^\s\"']*\Z")
 _SAID = re.compile(
-    r"(?i:\b(?:password|passwd|passphrase|pwd|passcode)\s+(?:is|was|to)(?: now)?:?|\bidentified\s+(?:with\s+\w+\s+)?by(?: password)?|\b(?:password|passwd)(?=\s+\\?['\"]))"
+    r"(?i:\b(?:password|passwd|passphrase|pwd|passcode)\s+(?:is|was|to)(?: now)?:?|"
+    r"\bidentified\s+(?:with\s+\w+\s+)?by(?: password)?|\b(?:password|passwd)(?=\s+\\?['\"]))"
     r"\s{1,3}(?:(?P<q>\\{0,3}['\"`])(?P<quoted>[^'\"`\n\\]{1,128})|(?P<bare>[^\s'\"`]{3,128}))"
 )
 _KEY_SAID = re.compile(
-    r"(?i:\b(?:token|secret|api key|access key)\s+(?:is|was|to)?:?)\s{1,3}\\{0,3}['\"`]?(?P<bare>[A-Za-z0-9_\-+/=.~]{12,512})"
+    r"(?i:\b(?:token|secret|api key|access key)\s+(?:is|was|"
+    r"to)?:?)\s{1,3}\\{0,3}['\"`]?(?P<bare>[A-Za-z0-9_\-+/=.~]{12,512})"
 )
 
 
@@ -247,11 +268,13 @@ def _said(scene: Scene) -> Iterator[Candidate]:
 
 
 _OPTION = re.compile(
-    r"(?<![\w\-])--?(?P<name>[a-z\-_]{0,24}(?:password|passwd|pass|passphrase|token|secret|api-?key|access-?key|secret-?key)(?:[a-z\-]{0,3}))[ =]\s{0,2}[\"']?(?P<value>[^\s\"']{3,512})",
+    r"(?<![\w\-])--?(?P<name>[a-z\-_]{0,24}(?:password|passwd|pass|passphrase|token|secret|api-?key|"
+    r"access-?key|secret-?key)(?:[a-z\-]{0,3}))[ =]\s{0,2}[\"']?(?P<value>[^\s\"']{3,512})",
     re.IGNORECASE,
 )
 _SHORT = re.compile(
-    r"\b(?:mysql|mysqldump|mysqladmin|mariadb|mongo(?:sh|dump)?|sshpass)\b[^\n|;]{0,160}? -p ?(?P<a>(?<=-p)[^\s\-\"'][^\s\"']{2,128}|(?<=-p )(?<=sshpass -p )[^\s\"']{3,128})"
+    r"\b(?:mysql|mysqldump|mysqladmin|mariadb|mongo(?:sh|dump)?|sshpass)\b[^\n|;]{0,160}? -p "
+    r"?(?P<a>(?<=-p)[^\s\-\"'][^\s\"']{2,128}|(?<=-p )(?<=sshpass -p )[^\s\"']{3,128})"
     r"|\bcurl\b[^\n|;]{0,200}? (?:-u|--user)[ =][\"']?[^\s:\"']{1,64}:(?P<b>[^\s\"']{1,128})"
     r"|\bredis-cli\b[^\n|;]{0,120}? -a (?P<c>[^\s\"']{3,128})"
 )

@@ -27,7 +27,8 @@ _EMAIL = re.compile(
 _FILE_ENDINGS = frozenset(
     "png jpg jpeg gif svg webp ico bmp tgz gz bz2 xz zst tar json yaml yml toml ini txt log csv tsv parquet avro orc "
     "jar war whl egg sql xml html htm conf cfg js mjs ts tsx jsx css map lock service socket timer target scope slice "
-    "mount device path swap pem crt key pub exe dll deb rpm dmg pdf doc docx xls xlsx ipynb pkl joblib onnx safetensors "
+    "mount device path swap pem crt key pub exe dll deb rpm dmg pdf doc docx xls xlsx ipynb pkl joblib "
+    "onnx safetensors "
     "latest stable next beta alpha rc snapshot release final dev0 class java scala proto avsc tf".split()
 )
 _SERVICE_USERS = frozenset(
@@ -65,7 +66,7 @@ def _is_address(text: str, start: int, end: int, local: str, domain: str, at: st
     if at == "@" and text[max(0, start - 2) : start] == "//" and not _USER_PART_ENDS.match(text, end):
         # The user (or the container) of a URI, on a host: `abfss://raw@account…`, `ssh://git@host`.
         return False
-    if _REPOSITORY.match(text, end) or local in _SERVICE_USERS and (_PORT_OR_PATH.match(text, end) or local == "git"):
+    if _REPOSITORY.match(text, end) or (local in _SERVICE_USERS and (_PORT_OR_PATH.match(text, end) or local == "git")):
         return False
     # Kerberos: `hive/host.example.com@EXAMPLE.COM` is a service.
     before = text[max(0, start - 64) : start]
@@ -154,7 +155,8 @@ def _national(scene: Scene) -> Iterator[Candidate]:
 
 _HOME = re.compile(
     r"(?:(?<![A-Za-z0-9_.\-])(?:(?:/(?:mnt|nfs|export|var|net|data|nas|shared|efs|lustre|gpfs|vol|srv|afs|usr|private|"
-    r"Volumes/[^/\s]{1,40}|System/Volumes/Data|host|hostfs|rootfs))?|(?:hdfs|sftp|ssh|scp|ftp|file|viewfs|rsync|nfs|smb|"
+    r"Volumes/[^/\s]{1,40}|System/Volumes/Data|host|hostfs|rootfs))?|(?:hdfs|sftp|ssh|scp|ftp|file|viewfs|"
+    r"rsync|nfs|smb|"
     r"vscode-remote)://[^/\s\"']{0,120})/(?:home|Users)(?:/|%2F)"
     r"|(?:(?<![A-Za-z0-9])[A-Za-z]:|(?<![\w.\-])/(?:mnt/|cygdrive/)?[a-z]|\\\\[\w.\-$]{1,63}(?:\\[\w$]{1,20})?)"
     r"(?:\\{1,4}|/)(?:Users|Documents and Settings)(?:\\{1,4}|/))"
@@ -162,14 +164,17 @@ _HOME = re.compile(
     re.IGNORECASE,
 )
 _SHARED_HOMES = frozenset(
-    "root ubuntu runner runneradmin jenkins airflow spark hdfs hadoop yarn kafka public shared default all administrator "
+    "root ubuntu runner runneradmin jenkins airflow spark hdfs hadoop yarn kafka public shared default "
+    "all administrator "
     "admin admins ec2-user centos debian fedora rocky almalinux vagrant docker app apps appuser user users node python "
     "postgres mysql clickhouse git gitlab gitlab-runner gitpod circleci travis vsts vscode codespace jovyan sagemaker "
     "sagemaker-user dbt dagster prefect mlflow jupyter jupyterhub coder nobody www-data nginx service services build "
-    "builder buildbot buildkite buildkite-agent teamcity bamboo ci cicd deploy deployer worker workers tmp temp lib bin "
+    "builder buildbot buildkite buildkite-agent teamcity bamboo ci cicd deploy deployer worker workers "
+    "tmp temp lib bin "
     "linuxbrew conda anaconda miniconda mambauser micromamba container containeruser gradle maven opc azureuser "
     "adminuser cloudera mapr flink trino presto nifi zeppelin livy superset metabase glue glue_user lambda "
-    "sbx_user1051 wsuser work workspace workspaces project projects test tester demo guest example me username your you "
+    "sbx_user1051 wsuser work workspace workspaces project projects test tester demo guest example me "
+    "username your you "
     "name yourname your-name your_name pi core bitnami superuser defaultuser0 system systemprofile oracle hive hbase "
     "zookeeper impala hue oozie sqoop ranger elasticsearch kibana grafana prometheus redis mongodb cassandra rabbitmq "
     "celery django rails tomcat jboss wildfly ray dask databricks snowflake bigquery dataproc composer etl data "
@@ -193,17 +198,20 @@ def _home_users(scene: Scene) -> Iterator[Candidate]:
 
 _NAME_PART = r"(?:[A-ZÀ-Ý¤][\wÀ-ÿ¤'’.\-]{0,40}|van|von|der|den|de|da|di|del|la|le|bin|al|ten|ter|du|dos|y)"
 _LAST_FIRST = re.compile(
-    r"\"(?P<name>[A-ZÀ-Ý¤][\wÀ-ÿ¤'.\-]{0,40}(?: [A-ZÀ-Ý¤][\wÀ-ÿ¤'.\-]{0,40})?, [A-ZÀ-Ý¤][\wÀ-ÿ¤'. \-]{0,40})\" ?<(?=[^<>@\s]{1,64}@)"
+    r"\"(?P<name>[A-ZÀ-Ý¤][\wÀ-ÿ¤'.\-]{0,40}(?: [A-ZÀ-Ý¤][\wÀ-ÿ¤'.\-]{0,40})?, [A-ZÀ-Ý¤][\wÀ-ÿ¤'. "
+    r"\-]{0,40})\" ?<(?=[^<>@\s]{1,64}@)"
 )
 _BEFORE_MAIL = re.compile(
-    rf"(?<![\wÀ-ÿ¤.\-])(?P<name>[A-ZÀ-Ý¤][\wÀ-ÿ¤'.\-]{{0,40}}(?: {_NAME_PART}){{0,4}})[\"']? ?\\?<(?=[^<>@\s]{{1,64}}(?:@|%40)[^<>\s]{{1,255}}>)"
+    rf"(?<![\wÀ-ÿ¤.\-])(?P<name>[A-ZÀ-Ý¤][\wÀ-ÿ¤'.\-]{{0,40}}(?: {_NAME_PART}){{0,4}})[\"']? "
+    rf"?\\?<(?=[^<>@\s]{{1,64}}(?:@|%40)[^<>\s]{{1,255}}>)"
 )
 _LOWER_BEFORE_MAIL = re.compile(
     r"(?i:author|committer|signed-off-by|co-authored-by|reviewed-by|acked-by|tested-by)[\"']?\s{0,3}[:=]\s{0,3}[\"']?"
     r"(?P<name>[^<>\"'@\n:]{1,80}?)\s?<(?=[^<>@\s]{1,64}@)"
 )
 _AFTER_WORD = re.compile(
-    rf"(?i:\b(?:co-?authored-by|signed-off-by|reviewed-by|acked-by|authored by|(?:git_?)?(?:author|committer)(?:[_ ]?name)?))\\?[\"']?\s{{0,3}}[:=]?\s{{0,3}}\\?[\"']?"
+    rf"(?i:\b(?:co-?authored-by|signed-off-by|reviewed-by|acked-by|authored by|(?:git_?)?(?:author|"
+    rf"committer)(?:[_ ]?name)?))\\?[\"']?\s{{0,3}}[:=]?\s{{0,3}}\\?[\"']?"
     rf"(?P<name>[A-ZÀ-Ý¤][\wÀ-ÿ¤'.\-]{{0,40}}(?: {_NAME_PART}){{1,4}})(?![\wÀ-ÿ¤])"
 )
 _MACHINES = re.compile(

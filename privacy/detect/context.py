@@ -11,7 +11,8 @@ import unicodedata
 from functools import cache
 
 _PHRASES: dict[str, str] = {
-    "phone": "tél|tlf|tfno|ph|ph no|cel|nr tel|phone|phones|phone number|phone no|phone num|telephone|telephones|tel|tel no|tel nr|telno|telnr|mobile|"
+    "phone": "tél|tlf|tfno|ph|ph no|cel|nr tel|phone|phones|phone number|phone no|phone num|telephone|telephones|"
+    "tel|tel no|tel nr|telno|telnr|mobile|"
     "mobile number|mob|cell|cell phone|cellular|handy|handynummer|fax|fax number|call me|call us|call him|call her|"
     "please call|call at|called from|caller|callback|sms|text me|whatsapp|msisdn|hotline|telefon|telefonnummer|"
     "telefoon|telefoonnummer|telefono|teléfono|telefone|téléphone|telephone|telefonnr|mobil|mobilnummer|mobiel|móvil|"
@@ -44,7 +45,8 @@ _PHRASES: dict[str, str] = {
     "pesel": "pesel|numer pesel|nr pesel|pesel number",
     "be": "rijksregister|rijksregisternummer|rrn|insz|niss|registre national|numéro national|numero national|"
     "nationaal nummer|national number|national register|nrn|rijksregisternr",
-    "pt-nif": "nif|nipc|contribuinte|número de contribuinte|numero de contribuinte|fiscal|nº contribuinte|vat|tax|tax id|"
+    "pt-nif": "nif|nipc|contribuinte|número de contribuinte|numero de contribuinte|fiscal|nº contribuinte|vat|tax|"
+    "tax id|"
     "tax number|identificação fiscal|número fiscal|numero fiscal",
     "pt-cc": "cc|cartão de cidadão|cartao de cidadao|cartão do cidadão|cidadão|cidadao|citizen card|bi|documento",
     "pnr": "personnummer|personnr|person nr|pnr|samordningsnummer|swedish|personal number|personal id|ssn|"

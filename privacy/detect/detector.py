@@ -8,6 +8,7 @@ from proventrail.privacy.detect import (
     assignment,
     contact,
     context,
+    documents,
     finance,
     identity,
     naming,
@@ -21,7 +22,7 @@ from proventrail.privacy.detect.rule import LOOSE, SECRET, Candidate, Rule, Scen
 from proventrail.privacy.detect.view import View, view
 from proventrail.privacy.spans import KINDS, Span
 
-_MODULES = (tokens, uri, contact, finance, identity, network, assignment, naming)
+_MODULES = (tokens, uri, contact, finance, identity, documents, network, assignment, naming)
 
 _NEVER_NAMES = frozenset(
     kind.name for kind in KINDS.values() if kind.group == "secret" and kind.name not in ("password", "secret")

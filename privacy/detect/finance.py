@@ -11,24 +11,32 @@ from stdnum import bitcoin, iban, luhn
 from proventrail.privacy.detect.rule import CONTEXT, DISTINCT, NO_CONTEXT, Candidate, Rule, Scene
 
 _COUNTRIES = (
-    "AD|AE|AL|AT|AZ|BA|BE|BG|BH|BI|BR|BY|CH|CR|CY|CZ|DE|DJ|DK|DO|EE|EG|ES|FI|FK|FO|FR|GB|GE|GI|GL|GR|GT|HN|HR|HU|IE|IL|IQ|"
-    "IS|IT|JO|KW|KZ|LB|LC|LI|LT|LU|LV|LY|MC|MD|ME|MK|MN|MR|MT|MU|NI|NL|NO|OM|PK|PL|PS|PT|QA|RO|RS|RU|SA|SC|SD|SE|SI|SK|SM|"
+    "AD|AE|AL|AT|AZ|BA|BE|BG|BH|BI|BR|BY|CH|CR|CY|CZ|DE|DJ|DK|DO|EE|EG|ES|FI|FK|FO|FR|GB|GE|GI|GL|GR|GT|"
+    "HN|HR|HU|IE|IL|IQ|"
+    "IS|IT|JO|KW|KZ|LB|LC|LI|LT|LU|LV|LY|MC|MD|ME|MK|MN|MR|MT|MU|NI|NL|NO|OM|PK|PL|PS|PT|QA|RO|RS|RU|SA|"
+    "SC|SD|SE|SI|SK|SM|"
     "SO|ST|SV|TL|TN|TR|UA|VA|VG|XK|YE"
 )
 """Countries of the IBAN registry of SWIFT."""
 
 TRIGGERS = {
-    "card": rb"(?:^|[^0-9A-Za-z.])(?:[3-6][0-9]{3}[ \-.]?[0-9]{4}[ \-.]?[0-9]{4}[ \-.]?[0-9]{3}|2[2-7][0-9]{2}[ \-.]?[0-9]{4}[ \-.]?[0-9]{4}[ \-.]?[0-9]{4}|3[47][0-9]{2}[ \-.]?[0-9]{6}[ \-.]?[0-9]{5})",
-    "iban": rf"(?:^|[^0-9A-Za-z])(?i:{_COUNTRIES})[0-9]{{2}}(?:[A-Za-z0-9]{{4}}|[ \-])[ \-]?[A-Za-z0-9]{{4}}[ \-]?[A-Za-z0-9]{{3}}".encode(),
-    "crypto": rb"(?:^|[^0-9A-Za-z])(?:0x[0-9A-Fa-f]{40}|(?i:bc1|tb1|ltc1)[A-Za-z0-9]{11}|[13LMDT][1-9A-HJ-NP-Za-km-z]{25,34}(?:[^0-9A-Za-z]|$))",
+    "card": rb"(?:^|[^0-9A-Za-z.])(?:[3-6][0-9]{3}[ \-.]?[0-9]{4}[ \-.]?[0-9]{4}[ \-.]?[0-9]{3}|2[2-7][0-9]{2}[ "
+    rb"\-.]?[0-9]{4}[ \-.]?[0-9]{4}[ \-.]?[0-9]{4}|3[47][0-9]{2}[ \-.]?[0-9]{6}[ \-.]?[0-9]{5})",
+    "iban": rf"(?:^|[^0-9A-Za-z])(?i:{_COUNTRIES})[0-9]{{2}}(?:[A-Za-z0-9]{{4}}|[ \-])[ \-]?[A-Za-z0-9]{{4}}[ "
+    rf"\-]?[A-Za-z0-9]{{3}}".encode(),
+    "crypto": rb"(?:^|[^0-9A-Za-z])(?:0x[0-9A-Fa-f]{40}|(?i:bc1|tb1|ltc1)[A-Za-z0-9]{11}|"
+    rb"[13LMDT][1-9A-HJ-NP-Za-km-z]{25,34}(?:[^0-9A-Za-z]|$))",
 }
 
 _CARD = re.compile(
-    r"(?<![0-9A-Za-z.])(?<![0-9A-Za-z]-)(?<!\d[./:])(?:[2-6]\d{3}(?P<s>[ \-.]?)\d{4}(?P=s)\d{4}(?P=s)\d{1,7}|3[47]\d{2}(?P<a>[ \-.]?)\d{6}(?P=a)\d{5}|3[068]\d{2}(?P<d>[ \-.]?)\d{6}(?P=d)\d{4})"
+    r"(?<![0-9A-Za-z.])(?<![0-9A-Za-z]-)(?<!\d[./:])(?:[2-6]\d{3}(?P<s>[ "
+    r"\-.]?)\d{4}(?P=s)\d{4}(?P=s)\d{1,7}|3[47]\d{2}(?P<a>[ \-.]?)\d{6}(?P=a)\d{5}|3[068]\d{2}(?P<d>[ "
+    r"\-.]?)\d{6}(?P=d)\d{4})"
     r"(?![0-9A-Za-z]|[.\-]\d)"
 )
 _ISSUERS = re.compile(
-    r"4\d{15}|(?:5[1-5]\d{2}|222[1-9]|22[3-9]\d|2[3-6]\d{2}|27[01]\d|2720)\d{12}|3[47]\d{13}|(?:6011|64[4-9]\d|65\d{2})\d{12}|35(?:2[89]|[3-8]\d)\d{12}|62\d{14}"
+    r"4\d{15}|(?:5[1-5]\d{2}|222[1-9]|22[3-9]\d|2[3-6]\d{2}|27[01]\d|2720)\d{12}|3[47]\d{13}|(?:6011|"
+    r"64[4-9]\d|65\d{2})\d{12}|35(?:2[89]|[3-8]\d)\d{12}|62\d{14}"
     r"|220[0-4]\d{12}|(?:50[0-9]{2}|5[6-8]\d{2}|6\d{3})\d{12}"
 )
 _ISSUERS_IN_CONTEXT = re.compile(r"4\d{12}(?:\d{6})?|3(?:0[0-5]|[68]\d)\d{11}|(?:5[06-8]|6\d)\d{10,17}|39\d{12}")
@@ -78,7 +86,8 @@ def _ibans(scene: Scene) -> Iterator[Candidate]:
 
 
 _WALLET = re.compile(
-    r"(?<![0-9A-Za-z])(?:0x[0-9A-Fa-f]{40}|(?:bc1|tb1|ltc1)[02-9ac-hj-np-z]{11,71}|(?:BC1|LTC1)[02-9AC-HJ-NP-Z]{11,71}|[13LMDT][1-9A-HJ-NP-Za-km-z]{25,34})(?![0-9A-Za-z])"
+    r"(?<![0-9A-Za-z])(?:0x[0-9A-Fa-f]{40}|(?:bc1|tb1|ltc1)[02-9ac-hj-np-z]{11,71}|(?:BC1|"
+    r"LTC1)[02-9AC-HJ-NP-Z]{11,71}|[13LMDT][1-9A-HJ-NP-Za-km-z]{25,34})(?![0-9A-Za-z])"
 )
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _VERSIONS = frozenset({0x00, 0x05, 0x1E, 0x30, 0x32, 0x41})

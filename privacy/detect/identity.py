@@ -1,4 +1,4 @@
-"""National identifiers, licences, passports and dates of birth.
+"""National identifiers and licences that have a checksum or a form of their own.
 
 Each form has its checksum (python-stdnum where it has one). Numbers that any counter could reach by chance need a
 context word; forms that nothing else has are found alone.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
 
 from stdnum import luhn
 from stdnum.au import abn, tfn
@@ -49,17 +48,18 @@ class _Id:
     trigger: bytes = b""
 
 
-def _compact(value: str) -> str:
+def compact(value: str) -> str:
+    """Letters and digits alone, in upper case."""
     return re.sub(r"[^0-9A-Za-z]", "", value).upper()
 
 
 def _bare(valid: Callable[[str], bool]) -> Callable[[str], bool]:
     """The validator of the number without blanks, dots and dashes. No number repeats one digit."""
-    return lambda value: len(set(compact := _compact(value))) > 1 and valid(compact)
+    return lambda value: len(set(number := compact(value))) > 1 and valid(number)
 
 
 def _ssn(value: str) -> bool:
-    digits = _compact(value)
+    digits = compact(value)
     return digits[:3] not in ("000", "666") and digits[0] != "9" and digits[3:5] != "00" and digits[5:] != "0000"
 
 
@@ -70,16 +70,17 @@ def _icao(value: str) -> bool:
 
 
 def _de_card(value: str) -> bool:
-    number = _compact(value)
+    number = compact(value)
     # The check digit is printed in the machine-readable zone alone.
     return any(char.isdigit() for char in number) and (len(number) == 9 or _icao(number))
 
 
 def _dni(value: str) -> bool:
-    return dni.is_valid(_compact(value)) and not _is_date(value[:8])
+    return dni.is_valid(compact(value)) and not is_compact_date(value[:8])
 
 
-def _is_date(digits: str) -> bool:
+def is_compact_date(digits: str) -> bool:
+    """Whether eight digits are a day such as `20261124`."""
     return re.fullmatch(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])", digits) is not None
 
 
@@ -111,7 +112,7 @@ def _nric(value: str) -> bool:
 
 def _resident(value: str) -> bool:
     """Numbers given since October 2020 have no checksum: only the date counts."""
-    digits = _compact(value)
+    digits = compact(value)
     return 1 <= int(digits[2:4]) <= 12 and 1 <= int(digits[4:6]) <= 31
 
 
@@ -122,7 +123,7 @@ def _dea(value: str) -> bool:
 
 
 def _nino(value: str) -> bool:
-    return _compact(value)[:2] not in ("BG", "GB", "KN", "NK", "NT", "TN", "ZZ")
+    return compact(value)[:2] not in ("BG", "GB", "KN", "NK", "NT", "TN", "ZZ")
 
 
 _IDS = (
@@ -161,7 +162,8 @@ _IDS = (
     ),
     _Id(
         "fr-nir",
-        r"[12](?P<s>[ .\-]?)\d{2}(?P=s)(?:0[1-9]|1[0-2]|[2-9]\d)(?P=s)(?:\d{2}|2[ABab])(?P=s)\d{3}(?P=s)\d{3}(?P<k>[ .\-/]?)\d{2}",
+        r"[12](?P<s>[ .\-]?)\d{2}(?P=s)(?:0[1-9]|1[0-2]|[2-9]\d)(?P=s)(?:\d{2}|"
+        r"2[ABab])(?P=s)\d{3}(?P=s)\d{3}(?P<k>[ .\-/]?)\d{2}",
         _bare(nir.is_valid),
         "nir",
         r".*",
@@ -295,141 +297,6 @@ def _in_a_chain(text: str, start: int, end: int) -> bool:
     )
 
 
-_DOCUMENT = re.compile(
-    r"(?<![0-9A-Za-z])(?=[A-Z0-9 \-]{0,16}\d)[A-Z0-9](?:[ \-]?[A-Z0-9]){4,18}(?![0-9A-Za-z])(?![.\-_]\w)", re.IGNORECASE
-)
-_DOCUMENT_SHAPES = {
-    "passport": re.compile(r"[A-Z]{0,3}\d{6,9}[A-Z]{0,2}|[A-Z0-9]{7,9}"),
-    "driver-licence": re.compile(
-        r"[A-Z]{0,3}\d{5,14}[A-Z]{0,2}|[A-Z]\d{12,14}|[A-Z]{2}\d{2}\d{4}\d{7}|\d{2}[A-Z]{2}\d{5}|[A-Z0-9]{11}|[A-Z9]{5}\d{6}[A-Z9]{2}[A-Z0-9]{3}|[A-Z]{1,7}[A-Z*]{0,5}\d{3}[A-Z0-9]{2,4}|\d{3,8}[A-Z]{1,2}\d{0,5}"
-    ),
-}
-_BETWEEN = re.compile(
-    r"(?:[^A-Za-z0-9]|is|was|are|number|num|no|nr|n|id|value|of|holder|issued|state|class|the|a|de|du|la|des|numéro|numero|"
-    r"número|nummer|us|uk|ca|ny|tx|fl|wa|german|french|british|american|canadian|indian|new|document|usa|gbr|deu|fra|"
-    r"lautet|ist|es|est|like|in|eq|equals)*",
-    re.IGNORECASE,
-)
-
-
-def _documents(kind: str, group: str) -> Rule:
-    shape = _DOCUMENT_SHAPES[kind]
-
-    def find(scene: Scene) -> Iterator[Candidate]:
-        for match in _DOCUMENT.finditer(scene.text):
-            found = _document_number(match[0], shape)
-            if found is None:
-                continue
-            start, end = match.start() + found[0], match.start() + found[1]
-            if scene.shielded(start, end):
-                continue
-            distance = scene.near(group, start, end, before=40, after=0)
-            between = scene.text[start - distance : start] if distance > 0 else ""
-            if distance != NO_CONTEXT and _BETWEEN.fullmatch(between):
-                yield Candidate(start, end, kind, CONTEXT + 3, distance)
-
-    return Rule((kind,), (f"context:{group}",), find)
-
-
-_DOCUMENT_DIGITS = 4
-
-
-def _document_number(value: str, shape: re.Pattern[str]) -> tuple[int, int] | None:
-    """Where the number of a document stands in a run of upper-case groups, the longest first."""
-    edges = [0, *(found.end() for found in re.finditer(r"[ \-]", value))]
-    stops = [*(found.start() for found in re.finditer(r"[ \-]", value)), len(value)]
-    for start in edges:
-        for stop in reversed(stops):
-            part = _compact(value[start:stop]) if stop > start else ""
-            digits = sum(char.isdigit() for char in part)
-            raw = value[start:stop]
-            mixed = raw != raw.upper() and raw != raw.lower()
-            if (
-                len(part) >= 6
-                and digits >= _DOCUMENT_DIGITS
-                and not mixed
-                and shape.fullmatch(part)
-                and not _is_date(part)
-            ):
-                return start, stop
-    return None
-
-
-_MONTH = (
-    r"(?:jan(?:uary|uar|vier|uari|eiro)?|feb(?:ruary|ruar|ruari)?|f[ée]v(?:rier|ereiro)?|mar(?:ch|s|zo|ço)?|m[äa]rz|maart|apr(?:il|ile)?|avr(?:il)?|abr(?:il)?|"
-    r"may|mai|mei|mayo|maio|maggio|june?|juni|juin|junio|junho|giugno|july?|juli|juillet|julio|julho|luglio|aug(?:ust|ustus)?|ao[uû]t|ago(?:sto)?|"
-    r"sep(?:t(?:ember|embre|iembre)?)?|set(?:tembre|embro)?|o[ck]t(?:ober|obre)?|out(?:ubro)?|ott(?:obre)?|nov(?:ember|embre|iembre|embro)?|"
-    r"de[cz](?:ember)?|d[ée]c(?:embre)?|dic(?:iembre|embre)?|dez(?:embro)?|gen(?:naio)?|ene(?:ro)?|enero|febbraio|febrero)"
-)
-_DATE = re.compile(
-    rf"(?<![0-9A-Za-z])(?<!\d[\-/.])(?:(?P<y>(?:18|19|20)\d\d)[\-/. ](?P<m>\d{{1,2}})[\-/. ](?P<d>\d{{1,2}})(?=\D|$)"
-    rf"|(?P<a>\d{{1,2}})(?P<s>[\-/. ]{{1,2}})(?P<b>\d{{1,2}})(?P=s)(?P<z>(?:18|19|20)\d\d|\d\d)(?![0-9A-Za-z])"
-    rf"|(?P<p>(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))(?![0-9A-Za-z])"
-    rf"|\d{{1,2}}(?:st|nd|rd|th|er|\.|º)?[ \-./]?(?:of |de |di )?{_MONTH}\.?,?[ \-./]?(?:de |del )?(?:(?:18|19|20)\d\d|'?\d\d)(?![0-9A-Za-z])"
-    rf"|{_MONTH}\.? \d{{1,2}}(?:st|nd|rd|th)?,? (?:18|19|20)\d\d(?![0-9A-Za-z]))",
-    re.IGNORECASE,
-)
-
-
-def _is_day(match: re.Match[str]) -> bool:
-    if match["y"]:
-        year, month, day = int(match["y"]), int(match["m"]), int(match["d"])
-    elif match["a"]:
-        # Day and month stand in either order.
-        low, high = sorted((int(match["a"]), int(match["b"])))
-        year, month, day = int(match["z"]), low, high
-        year += 1900 if year < 100 else 0
-    else:
-        return True
-    try:
-        date(year, month, day)
-    except ValueError:
-        return False
-    return True
-
-
-_FARTHEST = 36
-
-
-def _births(scene: Scene) -> Iterator[Candidate]:
-    """The first date after a word for birth, a date right before one, and every date in a field named so."""
-    text = scene.text
-    everywhere = scene.named("dob")
-    previous = 0
-    for match in _DATE.finditer(text):
-        start, end = match.span()
-        if not _is_day(match):
-            continue
-        # Only what stands between the date before and this one speaks of this one.
-        before = text[max(previous, start - _FARTHEST) : start]
-        previous = end
-        at_time = re.match(r"[T ]\d\d:", text[end : end + 4]) is not None
-        if everywhere:
-            distance = 0
-        elif at_time and not scene.label(start):
-            # A moment, not a day: `birthday_campaign 2024-11-24T10:00:00`.
-            continue
-        else:
-            distance = _distance(before, text[end : end + 14])
-        if distance != NO_CONTEXT:
-            yield Candidate(start, end, "date-of-birth", CONTEXT + 6, distance)
-
-
-def _distance(before: str, after: str) -> int:
-    scene = Scene.of(before + "\0" + after)
-    position = len(before)
-    found = scene.near("dob", position, position + 1, before=_FARTHEST, after=0)
-    if found != NO_CONTEXT:
-        return found
-    closing = re.match(r"\s?[(\[]", after)
-    return scene.near("dob", position, position + 1, before=0, after=14) if closing else NO_CONTEXT
-
-
 TRIGGERS = {f"id-{item.kind}": item.trigger for item in _IDS if item.trigger}
 
-RULES = (
-    *(_rule(item) for item in _IDS),
-    _documents("passport", "passport"),
-    _documents("driver-licence", "licence"),
-    Rule(("date-of-birth",), ("context:dob",), _births),
-)
+RULES = tuple(_rule(item) for item in _IDS)

@@ -20,9 +20,15 @@ _IPV4 = re.compile(
 )
 # `version 1.2.3.4`, `app:1.2.3.4`, `Chrome/120.0.6099.1`, `foo==1.2.3.4`: the address of nothing.
 _VERSION_BEFORE = re.compile(
-    r"(?:\b(?:v|ver|vers|version|versions|release|rel|build|rev|revision|firmware|tag|patch|upgrade|upgraded|upgrading|sdk|driver|odbc|jdbc|"
-    r"runtime|library|jar|package|chart|image|plugin|oid|section|cdh|hdp|emr|spark|hadoop|hive|kafka|oracle|java|jdk|python|chrome|"
-    r"chromium|airflow|dotnet|clickhouse|postgres(?:ql)?|mysql|mariadb|redis|mongo(?:db)?|nginx|trino|presto|flink|dbt|airbyte|snowflake|databricks|terraform|numpy|pandas|torch|cuda|windows|linux|kernel|glibc|openssl|tomcat|jetty|netty|log4j|jackson|hbase|zookeeper|impala|elasticsearch|kibana|grafana|superset|dagster|luigi|prefect|mlflow|kubeflow|gcc|cmake|maven|gradle|assemblyversion|assembly)(?:[ _\-]?(?:number|no|id|is|to|from|of))?[\"']?\s{0,2}[:=#]?\s{0,2}[\"'(v]?"
+    r"(?:\b(?:v|ver|vers|version|versions|release|rel|build|rev|revision|firmware|tag|patch|upgrade|"
+    r"upgraded|upgrading|sdk|driver|odbc|jdbc|"
+    r"runtime|library|jar|package|chart|image|plugin|oid|section|cdh|hdp|emr|spark|hadoop|hive|kafka|"
+    r"oracle|java|jdk|python|chrome|"
+    r"chromium|airflow|dotnet|clickhouse|postgres(?:ql)?|mysql|mariadb|redis|mongo(?:db)?|nginx|trino|"
+    r"presto|flink|dbt|airbyte|snowflake|databricks|terraform|numpy|pandas|torch|cuda|windows|linux|"
+    r"kernel|glibc|openssl|tomcat|jetty|netty|log4j|jackson|hbase|zookeeper|impala|elasticsearch|kibana|"
+    r"grafana|superset|dagster|luigi|prefect|mlflow|kubeflow|gcc|cmake|maven|gradle|assemblyversion|"
+    r"assembly)(?:[ _\-]?(?:number|no|id|is|to|from|of))?[\"']?\s{0,2}[:=#]?\s{0,2}[\"'(v]?"
     r"|[=~<>!]=\s?|(?<![\d:])[A-Za-z0-9][/@^~]|[@^~]|/[\w.\-]{1,100}:)$",
     re.IGNORECASE,
 )
@@ -52,7 +58,8 @@ def _ipv4(scene: Scene) -> Iterator[Candidate]:
 
 
 _IPV6 = re.compile(
-    r"(?<![\w.])(?P<address>(?:[0-9A-Fa-f]{0,4}:){2,7}(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}))(?:%[\w.\-]{1,15})?(?![\w:]|\.\d)"
+    r"(?<![\w.])(?P<address>(?:[0-9A-Fa-f]{0,4}:){2,7}(?:\d{1,3}(?:\.\d{1,3}){3}|"
+    r"[0-9A-Fa-f]{0,4}))(?:%[\w.\-]{1,15})?(?![\w:]|\.\d)"
 )
 
 
@@ -94,7 +101,8 @@ def _kind(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
 
 
 _MAC = re.compile(
-    r"(?<![\w.\-])(?:[0-9A-Fa-f]{2}(?P<sep>[:\-])(?:[0-9A-Fa-f]{2}(?P=sep)){4}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4})"
+    r"(?<![\w.\-])(?:[0-9A-Fa-f]{2}(?P<sep>[:\-])(?:[0-9A-Fa-f]{2}(?P=sep)){4}[0-9A-Fa-f]{2}|"
+    r"[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4})"
     r"(?![\w]|[:\-.][0-9A-Fa-f])"
 )
 

@@ -37,7 +37,8 @@ _SHIELD = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
     r"|\b(?:sha\d{1,3}|md5)[:\-][0-9a-f]{6,128}"
     r"|\barn:aws[\w\-]*:[^\s\"']{1,400}"
-    r"|\b(?:application|attempt|job|container|task|appattempt|executor|stage|local|driver|app)[_\-](?:e\d{1,4}_)?\d{8,14}[_\-]\d+[_\-\d]*"
+    r"|\b(?:application|attempt|job|container|task|appattempt|executor|stage|local|driver|"
+    r"app)[_\-](?:e\d{1,4}_)?\d{8,14}[_\-]\d+[_\-\d]*"
     r"|\b(?:s3[an]?|gs|hdfs|abfss?|wasbs?|dbfs|oss|cos|viewfs)://[^\s\"'?]{1,800}"
     r"|\b\d{4}-\d\d-\d\d[T _]\d\d[:\-]?\d\d[:\-]?\d\d(?:[.,]\d{1,9})?(?:Z|[+\-]\d\d:?\d\d)?"
     r"|\b\d{4}-[01]\d-[0-3]\d\b"
@@ -47,7 +48,8 @@ _SHIELD = re.compile(
 
 
 _LABEL = re.compile(
-    r"(?P<label>[A-Za-zÀ-ÿ_](?:[^,;:=\n{}\"'\[\]()|<>]|(?<=[a-z])'(?=[a-z] )){0,47})(?:[\"'`\])]|\\[\"']){0,3}\s{0,3}(?::=|[:=]|=>|->)\s{0,3}(?:[\"'`(\[<]|\\[\"']){0,3}\Z"
+    r"(?P<label>[A-Za-zÀ-ÿ_](?:[^,;:=\n{}\"'\[\]()|<>]|(?<=[a-z])'(?=[a-z] )){0,47})(?:[\"'`\])]|"
+    r"\\[\"']){0,3}\s{0,3}(?::=|[:=]|=>|->)\s{0,3}(?:[\"'`(\[<]|\\[\"']){0,3}\Z"
 )
 _CLAUSE = re.compile(r"\b(?:where|and|or|set|from|select|on|when|by|having|join|values|into)\b", re.IGNORECASE)
 # `value: …`, `DETAIL: …` say nothing of what the value is; the words before them may.
@@ -57,17 +59,21 @@ _SAYS_NOTHING = re.compile(
     r"number|no|nr|is|filter|query|where|literal|found|failed|reason|result|exception|\w*error|\w*exception)"
 )
 _MEASURE = re.compile(
-    r"(?:^| )(?:rows?|bytes?|counts?|offsets?|size|ids?|ts|timestamp|time|epoch|version|lag|len|length|duration|nanos|micros|millis|ms|"
-    r"hash|fingerprint|checksum|seq|sequence|position|snapshot|pid|port|total|amount|sum|records|events|run|build|batch|job|task|"
+    r"(?:^| )(?:rows?|bytes?|counts?|offsets?|size|ids?|ts|timestamp|time|epoch|version|lag|len|length|"
+    r"duration|nanos|micros|millis|ms|"
+    r"hash|fingerprint|checksum|seq|sequence|position|snapshot|pid|port|total|amount|sum|records|events|"
+    r"run|build|batch|job|task|"
     r"load|partition|shard|limit|line|watermark|generation|term|index|revision|seed|memory|heap)$"
 )
 _MEASURE_BEFORE = re.compile(
-    r"(?:\b(?:offsets?|rows?|wrote|read|line|lines|pid|port|tid|seed|epoch|lsn|build|run|job|task|batch|attempt|took|count|partition|"
+    r"(?:\b(?:offsets?|rows?|wrote|read|line|lines|pid|port|tid|seed|epoch|lsn|build|run|job|task|batch|"
+    r"attempt|took|count|partition|"
     r"snapshot|version|total|sum|of size|bytes)[ #]{1,2})\Z",
     re.IGNORECASE,
 )
 _UNIT = re.compile(
-    r" ?(?:rows?|records?|bytes?|[kmgt]i?b|ms|µs|us|ns|s|sec|secs|seconds?|minutes?|events?|messages?|partitions?|files?|tasks?|"
+    r" ?(?:rows?|records?|bytes?|[kmgt]i?b|ms|µs|us|ns|s|sec|secs|seconds?|minutes?|events?|messages?|"
+    r"partitions?|files?|tasks?|"
     r"items?|lines?|times|tokens?|entries|documents?|offsets?|errors?|retries|columns?|tables?|chunks?|splits?)\b",
     re.IGNORECASE,
 )

@@ -63,7 +63,7 @@ class _Lexeme:
 
 
 def _tokens(query: str, dialect: str) -> Iterator[_Lexeme]:
-    """The lexemes, of strings and dollar-quoted bodies what is inside. Double quotes delimit strings in some dialects."""
+    """The lexemes; of strings and dollar-quoted bodies what is inside. Some dialects have strings in double quotes."""
     double_is_string = dialect.lower() in (
         "mysql",
         "bigquery",

@@ -10,8 +10,12 @@ from proventrail.privacy.detect.rule import SECRET, Candidate, Rule, Scene
 
 TRIGGERS = {
     "user-info": rb":(?:\\?/){2}[^\s]+(?:@|%40)",
-    "bare-user-info": rb"(?i:%3a%2f%2f|(?:jdbc:oracle:[a-z]+[0-9]?|sqlplus|expdp|impdp|sqlldr|connect|conn|imp|exp|userid)[ =:\"'\t\n]{1,2}[a-z][a-z0-9_$#\[\]]*/[^@]+@)|[A-Za-z0-9_][:/][^\s@]+@(?://)?(?:[A-Za-z0-9][A-Za-z0-9_.\-\xa1-\xff]*(?::[0-9]{2,5}(?:[^0-9A-Za-z_.]|$)|/[A-Za-z_])|tcp\(|unix\()",
-    "uri-parameter": rb"(?i:(?:[?&;,(]|%26|%3f|u0026)(?:amp;)?[a-z0-9_.\-]{0,40}(?:passw|pwd|pass|passphrase|passcode|token|secret|sig|signature|key|keyid|auth|credential|sessionid|code)[a-z0-9_.\-]{0,12}(?:=|%3d))",
+    "bare-user-info": rb"(?i:%3a%2f%2f|(?:jdbc:oracle:[a-z]+[0-9]?|sqlplus|expdp|impdp|sqlldr|connect|conn|imp|exp|"
+    rb"userid)[ =:\"'\t\n]{1,2}[a-z][a-z0-9_$#\[\]]*/[^@]+@)|"
+    rb"[A-Za-z0-9_][:/][^\s@]+@(?://)?(?:[A-Za-z0-9][A-Za-z0-9_.\-\xa1-\xff]*(?::[0-9]{2,5}(?:[^0-9A-Za-z_."
+    rb"]|$)|/[A-Za-z_])|tcp\(|unix\()",
+    "uri-parameter": rb"(?i:(?:[?&;,(]|%26|%3f|u0026)(?:amp;)?[a-z0-9_.\-]{0,40}(?:passw|pwd|pass|passphrase|passcode|"
+    rb"token|secret|sig|signature|key|keyid|auth|credential|sessionid|code)[a-z0-9_.\-]{0,12}(?:=|%3d))",
 }
 
 _URI = re.compile(r"(?<![A-Za-z0-9+.\-])[A-Za-z][A-Za-z0-9+.\-:]{0,40}?:\\?/\\?/(?P<rest>[^\s\"<>`]{1,2000})")
@@ -85,11 +89,14 @@ def _escaped_at(rest: str, authority: int) -> int:
 
 
 _BARE = re.compile(
-    r"(?<![\w/:@.+\-])(?P<user>[A-Za-z][\w.\-+]{0,63})(?P<sep>[:/])(?!/)(?P<password>[^\s@/\"'<>,;(){}]{1,128}|[^\s:@\"'<>,;(){}]{1,128})@"
-    r"(?://)?(?:(?P<host>[A-Za-z][\w.\-]{0,252}|\d{1,3}(?:\.\d{1,3}){3}):\d{2,5}(?![\w.])|(?:tcp|unix)\(|(?P<path>[A-Za-z][\w\-]{0,62}(?:\.[\w\-]{1,63}){1,6})/[A-Za-z_])"
+    r"(?<![\w/:@.+\-])(?P<user>[A-Za-z][\w.\-+]{0,63})(?P<sep>[:/])(?!/)(?P<password>[^\s@/\"'<>,;(){}]{1,"
+    r"128}|[^\s:@\"'<>,;(){}]{1,128})@"
+    r"(?://)?(?:(?P<host>[A-Za-z][\w.\-]{0,252}|\d{1,3}(?:\.\d{1,3}){3}):\d{2,5}(?![\w.])|(?:tcp|unix)\(|"
+    r"(?P<path>[A-Za-z][\w\-]{0,62}(?:\.[\w\-]{1,63}){1,6})/[A-Za-z_])"
 )
 _WORDS_FOR_MAIL = frozenset(
-    "mailto email mail e-mail from to cc bcc sip sips xmpp acct https http ssh sha256 pkg jdbc urn arn oracle thin".split()
+    "mailto email mail e-mail from to cc bcc sip sips xmpp acct https http ssh sha256 pkg jdbc urn arn "
+    "oracle thin".split()
 )
 _NOT_USERS = _WORDS_FOR_MAIL | frozenset("author user owner contact by git image docker npm maven".split())
 _ENCODED = re.compile(r"%3A%2F%2F[\w.\-%]{0,64}?%3A(?P<password>[^\s&\"'@]{1,128}?)%40", re.IGNORECASE)
@@ -126,12 +133,14 @@ _SURE = re.compile(
     r"(?:access|refresh|id|auth|session|security|bearer|oauth|api|sas|x)?[_\-]?token|"
     r"x-(?:amz|goog)-(?:signature|credential|security-token)|signature|"
     r"(?:client|api|app|consumer|shared|aws)?[_\-]?secret(?:[_\-]?(?:access)?[_\-]?key)?|api[_\-]?key|access[_\-]?key|"
-    r"secret[_\-]?access[_\-]?key|awsaccesskeyid|(?:shared|account|storage|private)[_\-]?(?:access)?[_\-]?key|sharedaccesssignature|"
+    r"secret[_\-]?access[_\-]?key|awsaccesskeyid|(?:shared|account|storage|"
+    r"private)[_\-]?(?:access)?[_\-]?key|sharedaccesssignature|"
     r"sslpassword|.*(?:store|key)password|j?session_?id|credentials?|auth)$",
     re.IGNORECASE,
 )
 _NOT_SECRET = re.compile(
-    r"^(?:page|next|continuation|sync|cursor|skip|nextpage|csrf|scroll|start|pagination|change|resume|marker)[_\-]?token$",
+    r"^(?:page|next|continuation|sync|cursor|skip|nextpage|csrf|scroll|start|pagination|change|resume|"
+    r"marker)[_\-]?token$",
     re.IGNORECASE,
 )
 _BY_LOOK = re.compile(r"^(?:sig|key|code|k|skey|subscription-key|hash|hmac|sign|s|t|tk)$", re.IGNORECASE)

@@ -23,7 +23,10 @@ def found(query: str, dialect: str = "") -> list[tuple[str, str]]:
         ("SELECT * FROM p WHERE n IN (1, 9434765919)", []),
         ("SELECT * FROM p WHERE nhs_number IN ('1', '9434765919')", [("9434765919", "uk-nhs")]),
         ("INSERT INTO p (id, nhs_number) VALUES (9434765919, '9434765919')", [("9434765919", "uk-nhs")] * 2),
-        ("INSERT INTO p (id, dob) VALUES (1, '1980-02-29'), (2, '1981-03-01')", [("1980-02-29", "date-of-birth"), ("1981-03-01", "date-of-birth")]),
+        (
+            "INSERT INTO p (id, dob) VALUES (1, '1980-02-29'), (2, '1981-03-01')",
+            [("1980-02-29", "date-of-birth"), ("1981-03-01", "date-of-birth")],
+        ),
         ("UPDATE p SET last_name = 'O''Brien' WHERE id = 7", [("O''Brien", "person-name")]),
         ("SELECT '1980-02-29' AS birth_date, '2024-11-24' AS dt", [("1980-02-29", "date-of-birth")]),
         ("SELECT * FROM p WHERE lower(first_name) = lower('Jane')", [("Jane", "person-name")]),
@@ -36,7 +39,7 @@ def found(query: str, dialect: str = "") -> list[tuple[str, str]]:
         ("SELECT $$ mail jane@example.com $$", [("jane@example.com", "email")]),
         ("not ( sql 'jane@example.com", [("jane@example.com", "email")]),
     ],
-)  # fmt: skip
+)
 def test_literals(query: str, expected: list[tuple[str, str]]) -> None:
     assert found(query) == expected
 
