@@ -38,10 +38,10 @@ def plants(path: Path = FOLDER / "corpus" / "plants-v1.jsonl") -> Iterator[Case]
 _PLANT = re.compile("⟪([a-z\\-]+):(.*?)⟫")
 
 
-def holdout_plants(path: Path = FOLDER / "holdout" / "positive.txt") -> Iterator[Case]:
+def holdout_plants() -> Iterator[Case]:
     """Cases written by hand: `way|field|text`, each plant as ⟪kind:value⟫."""
     ways = {"t": "text", "s": "sql", "u": "uri"}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in _lines("positive"):
         if line.startswith("#"):
             continue
         way, context, marked = line.split("|", 2)
@@ -53,8 +53,14 @@ def holdout_plants(path: Path = FOLDER / "holdout" / "positive.txt") -> Iterator
         yield Case(text + marked[position:], ways[way], "holdout", tuple(spans), context)
 
 
-def holdout_clean(path: Path = FOLDER / "holdout" / "negative.txt") -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines()
+def holdout_clean() -> list[str]:
+    return _lines("negative")
+
+
+def _lines(name: str) -> list[str]:
+    """Both batches: the second was written after the faults that the first showed were mended."""
+    paths = (FOLDER / "holdout" / f"{name}{batch}.txt" for batch in ("", "-2"))
+    return [line for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def clean(path: Path = FOLDER / "corpus" / "clean-v1.jsonl") -> list[str]:

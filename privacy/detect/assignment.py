@@ -11,16 +11,14 @@ from proventrail.privacy.detect.rule import LOOSE, SECRET, Candidate, Rule, Scen
 
 _WORDS = (
     "password|passwd|passwort|kennwort|passphrase|passcode|pwd|pass|contrase.a|mot[_ ]de[_ ]passe|senha|wachtwoord|"
-    "secret|token|api[_\\-.]?key|access[_\\-.]?key|auth[_\\-.]?key|private[_\\-.]?key|signing[_\\-.]?key|"
+    "secret|token|api[_\\-. ]?key|access[_\\-. ]?key|auth[_\\-.]?key|private[_\\-.]?key|signing[_\\-.]?key|"
     "encryption[_\\-.]?key|account[_\\-.]?key|shared[_\\-.]?key|master[_\\-.]?key|secret[_\\-.]?key|storage[_\\-.]?key|"
     "subscription[_\\-.]?key|credentials?|auth|bearer|sas"
 )
 _TRIGGER = _WORDS.replace(".a", "..?a")
 
 TRIGGERS = {
-    "assignment": (rf"(?i:(?:{_TRIGGER})[a-z0-9_.\-]{{0,24}}[\\\"'`\]]{{0,6}} {{0,3}}(?::=|=>|->|=|:|>))").encode(
-        "ascii"
-    ),
+    "assignment": (rf"(?i:(?:{_TRIGGER})[a-z0-9_.\-]*[\\\"'`\]]{{0,6}} {{0,3}}(?::=|=>|->|=|:|>))").encode("ascii"),
     "said": rb"(?i:(?:password|passwd|passphrase|pwd|passcode|identified by|token|secret|api key)(?: hash)?(?: is| "
     rb"was| to| by|) {0,3}[\\]{0,3}[\"'`=]?[^\s])",
     "command-line": rb"(?i:--?[a-z\-]{0,24}(?:password|passwd|pass|token|secret|api-?key|access-?key)"
@@ -29,7 +27,7 @@ TRIGGERS = {
 }
 
 _NAME = re.compile(
-    rf"(?P<name>(?<![A-Za-z0-9])[\w.\-]{{0,64}}?(?P<word>{_WORDS})(?P<suffix>[\w.\-]{{0,24}}?))"
+    rf"(?P<name>(?<![A-Za-z0-9])[\w.\-]{{0,64}}?(?P<word>{_WORDS})(?P<suffix>[\w.\-]{{0,64}}?))"
     r"(?P<close>\\{0,3}[\"'`]?\]?|\\?\"?) {0,3}(?P<sign>:=|=>|->|={1,3}|:|>) {0,3}",
     re.IGNORECASE,
 )
@@ -211,13 +209,18 @@ def _judged(match: re.Match[str], text: str, start: int, end: int) -> str | None
 def kind_by_name(name: str) -> str | None:
     """`aws-key` or `azure-key` where the name of a secret says whose it is."""
     lower = name.lower()
-    if ("aws" in lower and "key" in lower) or re.search(r"secret[_\-.]?access[_\-.]?key", lower):
+    if re.search(r"(?:aws|s3[a-z]?)\b.*(?:key|secret|token)|aws.*(?:key|session_?token)", lower) or re.search(
+        r"secret[_\-.]?access[_\-.]?key", lower
+    ):
         return "aws-key"
     return "azure-key" if re.search(r"account[_\-.]?key|shared[_\-.]?access[_\-.]?key|azure", lower) else None
 
 
 def _is_password(match: re.Match[str], value: str, quoted: bool, word: str) -> bool:
     if word == "pass" and not quoted and (value.isdigit() or len(value) < 4):
+        return False
+    if word == "pwd" and re.fullmatch(r"~?/[\w./\-]*", value):
+        # The working directory of a shell.
         return False
     if quoted or match["sign"] in ("=", ">", ":="):
         # A comparison in code with an identifier, as in a join: `a.password = b.password`.

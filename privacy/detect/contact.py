@@ -24,6 +24,7 @@ _EMAIL = re.compile(
     rf"(?P<domain>(?:[{_WORD}¤](?:[{_WORD}¤\-]{{0,62}})\.){{1,8}}(?:xn--[a-z0-9\-]{{2,40}}|[A-Za-zÀ-ÿ¤]{{1,24}}))"
     rf"(?![{_WORD}])"
 )
+_ESCAPE = re.compile(r"\\(?:u00[0-9a-f]{2}|[nrt])", re.IGNORECASE)
 _FILE_ENDINGS = frozenset(
     "png jpg jpeg gif svg webp ico bmp tgz gz bz2 xz zst tar json yaml yml toml ini txt log csv tsv parquet avro orc "
     "jar war whl egg sql xml html htm conf cfg js mjs ts tsx jsx css map lock service socket timer target scope slice "
@@ -47,6 +48,8 @@ def _emails(scene: Scene) -> Iterator[Candidate]:
     for match in _EMAIL.finditer(text):
         local, domain = match["local"], match["domain"].lower()
         start = match.start() + len(local) - len(local.lstrip(".'&=-+"))
+        if (escape := _ESCAPE.match(text, match.start() - 1)) is not None and escape.end() < match.start("at"):
+            start = max(start, escape.end())
         # `to=jane@example.com`: what is left of the sign is a name.
         start = max(start, match.start() + local.rfind("=") + 1, match.start() + local.rfind("&") + 1)
         # `b'jane@…'` is a string in code, `o'neil@…` a name.
@@ -81,6 +84,7 @@ _NORTH_AMERICA = re.compile(
 _NATIONAL = re.compile(
     r"[(0-9](?<![0-9A-Za-z].)(?<![0-9][.\-/:].)(?:[ ./()\-]{0,3}[0-9]){6,16}(?![0-9A-Za-z])", re.DOTALL
 )
+_DECIMAL = re.compile(r"\d+\.\d+")
 _NEAR = 14
 _FEWEST = 7
 _REGIONS = (
@@ -133,7 +137,7 @@ def _national(scene: Scene) -> Iterator[Candidate]:
     """Numbers as they are written inside a country: only beside a context word, and valid in some country."""
     for match in _NATIONAL.finditer(scene.text):
         start = match.start()
-        if sum(map(str.isdigit, match[0])) < _FEWEST or _DATE.match(match[0]):
+        if sum(map(str.isdigit, match[0])) < _FEWEST or _DATE.match(match[0]) or _DECIMAL.fullmatch(match[0]):
             continue
         distance = scene.near("phone", start, match.end(), before=40, after=20)
         # A plain number far from the word (`cell 12 of notebook 345678901`) is another thing.
@@ -181,10 +185,10 @@ _SHARED_HOMES = frozenset(
     "datalake dataeng analytics batch backup backups www web webapp public_html index.html lost+found pipeline "
     "pipelines job jobs agent agents vsts_azpcontainer azp cloudbuild kbuilder nonroot somebody someone "
     "foo bar dev developer developers ops devops sre ml mlops training research common "
-    "steam snap nix nixbld lightdm sshd student students ftp ssh".split()
+    "site kubernetes distiller steam snap nix nixbld lightdm sshd student students ftp ssh".split()
 )
 _NOT_A_USER = re.compile(
-    r"^(?:svc[-_.].*|.*[-_]svc|.*\.(?:html?|php|aspx?|jsp|js|css)|[\d._\-]+|.*[-_.](?:runner|agent|bot))$"
+    r"^(?:svc[-_.].*|.*administrator|.*[-_]svc|.*\.(?:html?|php|aspx?|jsp|js|css)|[\d._\-]+|.*[-_.](?:runner|agent|bot))$"
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import cache
 
 from proventrail.privacy.detect import (
     assignment,
@@ -17,7 +18,7 @@ from proventrail.privacy.detect import (
     tokens,
     uri,
 )
-from proventrail.privacy.detect.prefilter import Backend, prefilter
+from proventrail.privacy.detect.prefilter import CONTEXT_PREFIX, Backend, Prefilter, prefilter
 from proventrail.privacy.detect.rule import LOOSE, SECRET, Candidate, Rule, Scene
 from proventrail.privacy.detect.view import View, view
 from proventrail.privacy.spans import KINDS, Span
@@ -49,14 +50,15 @@ class Detector:
         self._kinds = frozenset(KINDS if kinds is None else kinds)
         # A rule for other kinds still runs where it may outweigh one that is wanted: `u:secret@host.com` is no e-mail.
         rules = [rule for module in _MODULES for rule in module.RULES]
-        triggers = {name: pattern for module in _MODULES for name, pattern in module.TRIGGERS.items()}
-        triggers |= {f"context:{group}": context.trigger_of(group) for group in context.GROUPS if _used(rules, group)}
+        triggers = _triggers()
         bits = {name: 1 << index for index, name in enumerate(triggers)}
-        self._prefilter = prefilter(triggers, backend)
+        self._prefilter = _prefilter(backend)
         self._rules = [(_mask(rule, bits), rule) for rule in rules]
         # Rules that look at the name of the field alone have no trigger in a text.
         self._relevant = _union(mask for mask, _ in self._rules)
-        self._context_bits = {group: bits[f"context:{group}"] for group in context.GROUPS if f"context:{group}" in bits}
+        self._context_bits = {
+            group: bits[CONTEXT_PREFIX + group] for group in context.GROUPS if CONTEXT_PREFIX + group in bits
+        }
         self._fields: dict[str, tuple[int, frozenset[str]]] = {}
         self._memo: dict[tuple[str, str, str], tuple[Span, ...]] = {}
         self._memo_size = 0
@@ -203,8 +205,19 @@ def _parsed(rivals: Iterable[Candidate]) -> bool:
     return any(other.kind in ("uri-password", "uri-secret") for other in rivals)
 
 
-def _used(rules: Iterable[Rule], group: str) -> bool:
-    return any(f"context:{group}" in rule.triggers for rule in rules)
+@cache
+def _triggers() -> dict[str, bytes]:
+    """All triggers, in the order of their bits."""
+    used = {trigger for module in _MODULES for rule in module.RULES for trigger in rule.triggers}
+    shapes = {name: pattern for module in _MODULES for name, pattern in module.TRIGGERS.items()}
+    words = {CONTEXT_PREFIX + group: context.trigger_of(group) for group in context.GROUPS}
+    return shapes | {name: pattern for name, pattern in words.items() if name in used}
+
+
+@cache
+def _prefilter(backend: Backend) -> Prefilter:
+    """One engine for all detectors of a process: compiling the patterns takes a second."""
+    return prefilter(_triggers(), backend)
 
 
 def _union(masks: Iterable[int]) -> int:

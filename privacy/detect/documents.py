@@ -33,10 +33,11 @@ _BETWEEN = re.compile(
 
 def _documents(kind: str, group: str) -> Rule:
     shape = _DOCUMENT_SHAPES[kind]
+    fewest = 4 if kind == "passport" else 3
 
     def find(scene: Scene) -> Iterator[Candidate]:
         for match in _DOCUMENT.finditer(scene.text):
-            found = _document_number(match[0], shape)
+            found = _document_number(match[0], shape, fewest)
             if found is None:
                 continue
             start, end = match.start() + found[0], match.start() + found[1]
@@ -50,10 +51,7 @@ def _documents(kind: str, group: str) -> Rule:
     return Rule((kind,), (f"context:{group}",), find)
 
 
-_DOCUMENT_DIGITS = 4
-
-
-def _document_number(value: str, shape: re.Pattern[str]) -> tuple[int, int] | None:
+def _document_number(value: str, shape: re.Pattern[str], fewest: int) -> tuple[int, int] | None:
     """Where the number of a document stands in a run of upper-case groups, the longest first."""
     edges = [0, *(found.end() for found in re.finditer(r"[ \-]", value))]
     stops = [*(found.start() for found in re.finditer(r"[ \-]", value)), len(value)]
@@ -65,7 +63,7 @@ def _document_number(value: str, shape: re.Pattern[str]) -> tuple[int, int] | No
             mixed = raw != raw.upper() and raw != raw.lower()
             if (
                 len(part) >= 6
-                and digits >= _DOCUMENT_DIGITS
+                and digits >= fewest
                 and not mixed
                 and shape.fullmatch(part)
                 and not is_compact_date(part)
@@ -139,11 +137,18 @@ def _births(scene: Scene) -> Iterator[Candidate]:
             yield Candidate(start, end, "date-of-birth", CONTEXT + 6, distance)
 
 
+_LEADS_ON = re.compile(
+    r"(?:[^A-Za-zÀ-ÿ]|is|was|were|on|in|am|den|le|el|il|em|a|the|of|date|value|year|den|dia|día|giorno|dnia|eq|equals|to|"
+    r"between|and|like|said|given|entered|T|Z)*",
+    re.IGNORECASE,
+)
+
+
 def _distance(before: str, after: str) -> int:
     scene = Scene.of(before + "\0" + after)
     position = len(before)
     found = scene.near("dob", position, position + 1, before=_FARTHEST, after=0)
-    if found != NO_CONTEXT:
+    if found != NO_CONTEXT and (found == 0 or _LEADS_ON.fullmatch(before[-found:])):
         return found
     closing = re.match(r"\s?[(\[]", after)
     return scene.near("dob", position, position + 1, before=0, after=14) if closing else NO_CONTEXT

@@ -80,7 +80,12 @@ def _ibans(scene: Scene) -> Iterator[Candidate]:
                 compact += char
             following = scene.text[position + 1 : position + 2]
             at_edge = not following.isalnum()
-            if len(compact) >= _SHORTEST and at_edge and char.isalnum() and iban.is_valid(compact.upper()):
+            if (
+                len(compact) >= _SHORTEST
+                and at_edge
+                and char.isalnum()
+                and iban.is_valid(compact.upper(), check_country=False)
+            ):
                 yield Candidate(match.start(), position + 1, "iban", DISTINCT)
                 break
 

@@ -20,7 +20,7 @@ _IPV4 = re.compile(
 )
 # `version 1.2.3.4`, `app:1.2.3.4`, `Chrome/120.0.6099.1`, `foo==1.2.3.4`: the address of nothing.
 _VERSION_BEFORE = re.compile(
-    r"(?:\b(?:v|ver|vers|version|versions|release|rel|build|rev|revision|firmware|tag|patch|upgrade|"
+    r"(?:(?:version|\b(?:v|ver|vers|version|versions|release|rel|build|rev|revision|firmware|tag|patch|upgrade|"
     r"upgraded|upgrading|sdk|driver|odbc|jdbc|"
     r"runtime|library|jar|package|chart|image|plugin|oid|section|cdh|hdp|emr|spark|hadoop|hive|kafka|"
     r"oracle|java|jdk|python|chrome|"
@@ -28,7 +28,7 @@ _VERSION_BEFORE = re.compile(
     r"presto|flink|dbt|airbyte|snowflake|databricks|terraform|numpy|pandas|torch|cuda|windows|linux|"
     r"kernel|glibc|openssl|tomcat|jetty|netty|log4j|jackson|hbase|zookeeper|impala|elasticsearch|kibana|"
     r"grafana|superset|dagster|luigi|prefect|mlflow|kubeflow|gcc|cmake|maven|gradle|assemblyversion|"
-    r"assembly)(?:[ _\-]?(?:number|no|id|is|to|from|of))?[\"']?\s{0,2}[:=#]?\s{0,2}[\"'(v]?"
+    r"assembly))(?:[ _\-]?(?:number|no|id|is|to|from|of))?[\"']?\s{0,2}[:=#]?\s{0,2}[\"'(v]?"
     r"|[=~<>!]=\s?|(?<![\d:])[A-Za-z0-9][/@^~]|[@^~]|/[\w.\-]{1,100}:)$",
     re.IGNORECASE,
 )

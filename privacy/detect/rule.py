@@ -59,6 +59,7 @@ _SAYS_NOTHING = re.compile(
     r"number|no|nr|is|filter|query|where|literal|found|failed|reason|result|exception|\w*error|\w*exception)"
 )
 _MEASURE = re.compile(
+    r"(?:^| )(?:bytes|rows|records|num|total|count|slot|ms)(?: |$)|"
     r"(?:^| )(?:rows?|bytes?|counts?|offsets?|size|ids?|ts|timestamp|time|epoch|version|lag|len|length|"
     r"duration|nanos|micros|millis|ms|"
     r"hash|fingerprint|checksum|seq|sequence|position|snapshot|pid|port|total|amount|sum|records|events|"

@@ -14,7 +14,7 @@ TRIGGERS = {
     rb"userid)[ =:\"'\t\n]{1,2}[a-z][a-z0-9_$#\[\]]*/[^@]+@)|"
     rb"[A-Za-z0-9_][:/][^\s@]+@(?://)?(?:[A-Za-z0-9][A-Za-z0-9_.\-\xa1-\xff]*(?::[0-9]{2,5}(?:[^0-9A-Za-z_."
     rb"]|$)|/[A-Za-z_])|tcp\(|unix\()",
-    "uri-parameter": rb"(?i:(?:[?&;,(]|%26|%3f|u0026)(?:amp;)?[a-z0-9_.\-]{0,40}(?:passw|pwd|pass|passphrase|passcode|"
+    "uri-parameter": rb"(?i:(?:[?&;,(#]|%26|%3f|u0026)(?:amp;)?[a-z0-9_.\-]{0,40}(?:passw|pwd|pass|passphrase|passcode|"
     rb"token|secret|sig|signature|key|keyid|auth|credential|sessionid|code)[a-z0-9_.\-]{0,12}(?:=|%3d))",
 }
 
@@ -101,7 +101,7 @@ _WORDS_FOR_MAIL = frozenset(
 _NOT_USERS = _WORDS_FOR_MAIL | frozenset("author user owner contact by git image docker npm maven".split())
 _ENCODED = re.compile(r"%3A%2F%2F[\w.\-%]{0,64}?%3A(?P<password>[^\s&\"'@]{1,128}?)%40", re.IGNORECASE)
 _ORACLE = re.compile(
-    r"(?:jdbc:oracle:(?:thin|oci8?):|(?i:\b(?:sqlplus|exp|imp|expdp|impdp|sqlldr|connect|conn|userid=)\s?))[\"']?"
+    r"(?:jdbc:oracle:(?:thin|oci8?):|(?i:\b(?:sqlplus|exp|imp|expdp|impdp|sqlldr|connect|conn)\s|userid=))[\"']?"
     r"(?P<user>[A-Za-z][\w$#\[\]]{0,63})/(?P<password>\"[^\"]{1,128}\"|[^\s@/\"']{1,128})@"
 )
 
@@ -126,7 +126,7 @@ def _bare(scene: Scene) -> Iterator[Candidate]:
 
 
 _PARAMETER = re.compile(
-    r"(?:[?&;,(]|%26|%3F|u0026)(?:amp;)?\s?(?P<name>[A-Za-z][A-Za-z0-9_.\-]{0,60})(?:\s?=\s?|%3D)", re.IGNORECASE
+    r"(?:[?&;,(#]|%26|%3F|u0026)(?:amp;)?\s?(?P<name>[A-Za-z][A-Za-z0-9_.\-]{0,60})(?:\s?=\s?|%3D)", re.IGNORECASE
 )
 _SURE = re.compile(
     r"(?:^|[._\-])(?:pass(?:w(?:or)?d|phrase|code|wd)?|pwd|.*password|.*passwd|.*_pwd|.*passphrase|"
