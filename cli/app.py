@@ -27,6 +27,7 @@ from proventrail.cli.verify import verify_delivery
 from proventrail.embedded.errors import EmbeddedError
 from proventrail.gateway.auth import TokenError
 from proventrail.gateway.server import GatewayError
+from proventrail.privacy.errors import PolicyError
 from proventrail.privacy.vault import SealError, VaultError
 from proventrail.schemas.registry import RegistryError
 from proventrail.schemas.wire import CodecError
@@ -109,7 +110,7 @@ def run(arguments: list[str] | None = None) -> NoReturn:
         sys.exit(USAGE)
     except click.ClickException as error:
         _fail(_one_line(error), error.exit_code)
-    except CatalogError as error:
+    except (CatalogError, PolicyError) as error:
         _fail(str(error), USAGE)
     except _PLAIN as error:
         _fail(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import get_args
 
 import click
@@ -13,7 +14,7 @@ from proventrail.cli.errors import NO, USAGE, CommandError
 from proventrail.cli.options import Target, with_target
 from proventrail.cli.output import format_option, show
 from proventrail.cli.privacy_admin import audit, hold, principals, rotate, tombstones
-from proventrail.cli.vault_access import VaultAccess, as_principal, subject_option, with_vault
+from proventrail.cli.vault_access import VaultAccess, as_principal, policy_option, subject_option, with_vault
 from proventrail.privacy.vault.erasure import APPROVALS, Request, request_erasure, requests
 from proventrail.privacy.vault.reveal import reveal
 from proventrail.privacy.vault.subject import is_subject_id
@@ -82,7 +83,7 @@ def requests_(access: VaultAccess, fmt: str | None) -> None:
 
 
 @privacy.command("find")
-@click.option("--kind", help="What the value is, for example email.")
+@click.option("--kind", metavar="KIND", help="What the value is, for example email (docs/privacy-detection.md).")
 @click.option(
     "--value-from",
     type=click.Choice(["prompt", "stdin"]),
@@ -93,11 +94,13 @@ def requests_(access: VaultAccess, fmt: str | None) -> None:
 @click.option("--subject", metavar="ID", help="A subject's id, instead of kind and value.")
 @click.option("--limit", type=int, default=100, show_default=True, help="Of events that are listed.")
 @_days
+@policy_option
 @as_principal
 @format_option
 @with_vault
 def find(
     access: VaultAccess,
+    policy: Path | None,
     kind: str | None,
     value_from: str,
     subject: str | None,
@@ -106,12 +109,12 @@ def find(
     principal: str,
     fmt: str | None,
 ) -> None:
-    """Find the subject of a value, given as the policy normalises it (an e-mail address in lower case), and the events
-    that name it. The subject id goes to standard error, the events to standard output."""
+    """Find the subject of a value, however it is spelt, and the events that name it. The subject id goes to standard
+    error, the events to standard output."""
     if (kind is None) == (subject is None):
         raise CommandError("name either --kind, for a value, or --subject", USAGE)
     name = access.prove(principal, "auditor", "approver")
-    found = subject if subject is not None else _find_value(access, kind or "", value_from, name)
+    found = subject if subject is not None else _find_value(access, _shared(kind or "", policy), value_from, name)
     if not is_subject_id(found):
         raise CommandError("--subject takes an id: 26 characters of Base32 in lower case", USAGE)
     try:
@@ -121,9 +124,22 @@ def find(
     show(list(OCCURRENCE_COLUMNS), rows, fmt)
 
 
+def _shared(kind: str, policy: Path | None) -> str:
+    """The kind whose pseudonyms `kind` shares: the policy may say that two kinds name the same persons."""
+    from proventrail.cli.privacy_step import policy_of
+
+    rules = policy_of(policy)
+    named = {rule.kind for rule in rules.model.rules}
+    if kind not in {*rules.groups, *named}:
+        raise CommandError(f"no kind {kind} is detected or named by the policy: see docs/privacy-detection.md", USAGE)
+    return rules.model.identities.get(kind, kind)
+
+
 def _find_value(access: VaultAccess, kind: str, value_from: str, principal: str) -> str:
+    from proventrail.privacy.normalise import normalise
+
     text = sys.stdin.readline() if value_from == "stdin" else click.prompt("value", hide_input=True, err=True)
-    value = text.strip()
+    value = normalise(kind, text.strip())
     with access.opened() as vault:
         found = vault.find(kind, value)
         with vault.transaction("change") as session:

@@ -11,6 +11,7 @@ import click
 from proventrail.cli.ask import open_store
 from proventrail.cli.errors import CommandError
 from proventrail.cli.options import Target, with_target
+from proventrail.cli.vault_access import VaultAccess, policy_option, with_vault
 from proventrail.schemas.avro import SINGLE_OBJECT, Framing, Resolver
 from proventrail.storage.dialect import Dialect
 from proventrail.telemetry.logs import configure_logging
@@ -127,12 +128,16 @@ def migrate(target: Target, dry_run: bool, show_status: bool) -> None:
     show_default=True,
     help="Consumer group: workers of one group share the partitions.",
 )
+@policy_option
 @_member
 @_status_port
 @_status_host
-@with_target
-def refine(target: Target, group: str, member: str | None, status_port: int, status_host: str) -> None:
-    """Run refine: raw events -> refined events, dead letters, observations."""
+@with_vault
+def refine(
+    access: VaultAccess, group: str, policy: Path | None, member: str | None, status_port: int, status_host: str
+) -> None:
+    """Run refine: raw events -> refined events without personal data, dead letters, observations."""
+    from proventrail.cli.privacy_step import anonymiser, policy_of, sealing
     from proventrail.schemas.topics import DEADLETTER, OBSERVATIONS, REFINED
     from proventrail.stream_processors.catalog import CatalogFollower
     from proventrail.stream_processors.process import RefineProcess
@@ -140,17 +145,21 @@ def refine(target: Target, group: str, member: str | None, status_port: int, sta
 
     configure_logging("refine")
     stop = stop_on_signals()
-    kafka = target.kafka()
-    resolver, framing = _framed(target, REFINED, OBSERVATIONS, DEADLETTER)
-    follower = CatalogFollower(kafka, resolver=resolver).load()
-    refined = Refine(follower.catalog, resolver=resolver, framing=framing)
-    process = RefineProcess(kafka, refined, group=group, member=member, before_batch=follower.poll)
-    status = _status(process.ready, status_host, status_port)
-    try:
-        process.run(stop)
-    finally:
-        status.stop()
-        follower.close()
+    rules = policy_of(policy)
+    kafka = access.target.kafka()
+    resolver, framing = _framed(access.target, REFINED, OBSERVATIONS, DEADLETTER)
+    with access.open() as vault:
+        follower = CatalogFollower(kafka, resolver=resolver).load()
+        refined = Refine(
+            follower.catalog, anonymiser(rules, vault), protect=sealing(vault), resolver=resolver, framing=framing
+        )
+        process = RefineProcess(kafka, refined, group=group, member=member, before_batch=follower.poll)
+        status = _status(process.ready, status_host, status_port)
+        try:
+            process.run(stop)
+        finally:
+            status.stop()
+            follower.close()
 
 
 @click.command()

@@ -10,7 +10,7 @@ import click
 from confluent_kafka import KafkaException
 
 from proventrail.cli.errors import CommandError
-from proventrail.cli.options import Target, with_target
+from proventrail.cli.vault_access import VaultAccess, policy_option, with_vault
 from proventrail.embedded.bounded_log import BoundedLog
 from proventrail.embedded.broker import KafkaBroker, free_port, port_is_free
 from proventrail.embedded.child import ChildSpec
@@ -29,7 +29,7 @@ _PORT = click.IntRange(0, 65535)
 class Pipeline:
     """The processes of one data directory, their addresses, and the supervisor that runs them. Port 0: any.
 
-    `stage_options` go to refine, sink and gateway.
+    `stage_options` go to refine, sink and gateway, `privacy_options` to refine.
     """
 
     def __init__(
@@ -44,8 +44,10 @@ class Pipeline:
         jars: Path | None = None,
         retention_bytes: int = 4 << 30,
         stage_options: Sequence[str] = (),
+        privacy_options: Sequence[str] = (),
     ) -> None:
         self._stage_options = stage_options
+        self._privacy_options = privacy_options
         self.data_dir = data_dir
         self._broker = KafkaBroker(data_dir / "kafka", port=kafka_port, java=java, jars=jars)
         self._retention_bytes = retention_bytes
@@ -116,7 +118,8 @@ class Pipeline:
 
     def _refine(self) -> ChildSpec:
         port = self.ports["refine"]
-        return self._stage("refine", ["--member", "refine", "--status-port", str(port)], http_ready(port))
+        options = ["--member", "refine", "--status-port", str(port), *self._privacy_options]
+        return self._stage("refine", options, http_ready(port))
 
     def _sink(self) -> ChildSpec:
         port = self.ports["sink"]
@@ -141,9 +144,10 @@ class Pipeline:
 @click.option(
     "--retention-bytes", type=click.IntRange(1), default=4 << 30, show_default=True, help="Kafka's, per partition."
 )
-@with_target
+@policy_option
+@with_vault
 def up(
-    target: Target,
+    access: VaultAccess,
     host: str,
     port: int,
     clickhouse_port: int,
@@ -151,12 +155,17 @@ def up(
     java: Path | None,
     kafka_jars: Path | None,
     retention_bytes: int,
+    policy: Path | None,
 ) -> None:
     """Run the whole pipeline on this machine until Ctrl-C."""
+    from proventrail.cli.privacy_step import policy_of
     from proventrail.embedded.fetch import fetch_with_bar
     from proventrail.gateway import client_configuration, ensure_token
 
     configure_logging("up")
+    target = access.target
+    # A mistake in it is told here, at once, and not in the log of a stage.
+    policy_of(policy)
     pipeline = Pipeline(
         target.data_dir,
         host=host,
@@ -167,6 +176,7 @@ def up(
         jars=kafka_jars,
         retention_bytes=retention_bytes,
         stage_options=target.registry_options(),
+        privacy_options=[*access.options(), *(["--policy", str(policy.resolve())] if policy else [])],
     )
     pipeline.refuse_if_taken()
     if kafka_jars is None:

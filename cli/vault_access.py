@@ -52,6 +52,11 @@ class VaultAccess:
     def principals(self) -> Principals:
         return Principals(self.folder / PRINCIPALS_FILE)
 
+    def options(self) -> list[str]:
+        """The same, as options of another command."""
+        found = (("--vault", self.url), ("--vault-key", self.key))
+        return [part for name, value in found if value for part in (name, value)]
+
     def open(self) -> Vault:
         """Raises VaultError."""
         return open_vault(self.address, self.keys, journal=self.journal_path)
@@ -134,6 +139,12 @@ def with_vault(command: F) -> F:
     return with_target(wrapped)  # type: ignore[no-any-return]
 
 
+policy_option = click.option(
+    "--policy",
+    envvar="PROVENTRAIL_POLICY",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="What happens to personal data, as YAML (docs/privacy.md). Default: the policy that ships.",
+)
 as_principal = click.option(
     "--as",
     "principal",

@@ -16,6 +16,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from proventrail.privacy.errors import AnonymiseError
+from proventrail.privacy.vault import VaultError
 from proventrail.schemas import avro
 from proventrail.schemas.registry import RegistryUnavailable
 from proventrail.schemas.settings import KafkaSettings
@@ -209,7 +210,7 @@ class RefineProcess:
         )
         try:
             refined = self._refine(raw)
-        except AnonymiseError as error:
+        except (AnonymiseError, VaultError) as error:
             raise RefineError(f"{where[0]}[{where[1]}] from offset {raw.offsets[0]}: {error}") from None
         metrics.EVENTS_IN.labels(_STAGE).inc(len(raw))
         metrics.BYTES_IN.labels(_STAGE).inc(sum(len(value or b"") for value in raw.values))

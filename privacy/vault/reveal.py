@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from proventrail.privacy.vault.errors import SealError
+from proventrail.privacy.vault.records import open_record
 from proventrail.privacy.vault.seal import subject_of, unseal
 from proventrail.privacy.vault.vault import Vault
 
@@ -18,3 +19,12 @@ def reveal(vault: Vault, token: str, principal: str, *, event_id: str, path: str
         details = {"subject": subject_id, "event_id": event_id, "path": path, "principal": principal}
         vault.record(session, "reveal", details)
     return text
+
+
+def reveal_record(vault: Vault, sealed: bytes, principal: str, *, topic_id: str, partition: int, offset: int) -> bytes:
+    """The value of a dead letter. Raises SealError as `open_record` does."""
+    value = open_record(vault, sealed, topic_id, partition, offset, "value")
+    with vault.transaction("change") as session:
+        details = {"raw_topic_id": topic_id, "raw_partition": partition, "raw_offset": offset, "principal": principal}
+        vault.record(session, "reveal-dead-letter", details)
+    return value
