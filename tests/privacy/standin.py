@@ -81,7 +81,11 @@ class Detector:
             for kind, pattern in _PATTERNS.items()
             for match in pattern.finditer(text)
         ]
-        return tuple(sorted(spans))
+        secrets = [span for span in spans if span.kind == "uri-password"]
+        # `u:secret@host.com` is no e-mail address.
+        return tuple(
+            sorted(s for s in spans if s in secrets or not any(s.start < q.end and q.start < s.end for q in secrets))
+        )
 
 
 def normalise(kind: str, text: str) -> str:
