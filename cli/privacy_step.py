@@ -8,7 +8,7 @@ from proventrail.privacy.detect import Detector
 from proventrail.privacy.normalise import normalise
 from proventrail.privacy.policy.policy import Policy, default_policy, read_policy
 from proventrail.privacy.spans import KINDS
-from proventrail.privacy.vault import Vault
+from proventrail.privacy.vault import Vault, VaultError
 from proventrail.privacy.vault.records import seal_record
 from proventrail.privacy.vault.seal import seal
 from proventrail.stream_processors.refine import Place, Protect
@@ -23,7 +23,7 @@ def policy_of(file: Path | None) -> Policy:
 
 def anonymiser(policy: Policy, vault: Vault) -> Anonymiser:
     """The step that refine runs."""
-    return Anonymiser(policy, Detector(), normalise, vault, seal)
+    return Anonymiser(policy, Detector(), normalise, vault, seal, quotable=(VaultError,))
 
 
 def sealing(vault: Vault) -> Protect:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from proventrail.privacy.vault import Subject
+
 
 class SpanLike(Protocol):
     """A stretch of a text, by string indices, and what kind of personal data or secret it is."""
@@ -32,15 +34,6 @@ class Detects(Protocol):
         """Secrets of a text that is one URI."""
 
 
-class SubjectLike(Protocol):
-    """A row of the vault: who is meant (26 characters of base32), and the key of what is kept reversibly."""
-
-    @property
-    def subject_id(self) -> str: ...
-    @property
-    def key(self) -> bytes: ...
-
-
 Wanted = tuple[str, str]
 """Kind and normalised value."""
 
@@ -48,13 +41,13 @@ Wanted = tuple[str, str]
 class KeepsSubjects(Protocol):
     """The vault: a subject for each wanted identity, in order; new ones are committed before it answers."""
 
-    def subjects(self, wanted: Sequence[Wanted]) -> Sequence[SubjectLike]: ...
+    def subjects(self, wanted: Sequence[Wanted]) -> Sequence[Subject]: ...
 
 
 class Seals(Protocol):
     """Encrypts one value under its subject's key, bound to event and path. Deterministic."""
 
-    def __call__(self, subject: SubjectLike, plaintext: str, *, event_id: str, path: str) -> str: ...
+    def __call__(self, subject: Subject, plaintext: str, *, event_id: str, path: str) -> str: ...
 
 
 Normalise = Callable[[str, str], str]

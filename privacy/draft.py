@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from proventrail.privacy.contracts import Seals, SubjectLike, Wanted
+from proventrail.privacy.contracts import Seals, Wanted
 from proventrail.privacy.transform.actions import pseudonym
+from proventrail.privacy.vault import Subject
 
 
 class Finding(NamedTuple):
@@ -51,7 +52,7 @@ class Draft:
         """Whether the text differs from event to event: ciphertext is bound to its event."""
         return any(blank.sealed for blank in self.blanks)
 
-    def render(self, subjects: Mapping[Wanted, SubjectLike], seal: Seals, event_id: str = "") -> str:
+    def render(self, subjects: Mapping[Wanted, Subject], seal: Seals, event_id: str = "") -> str:
         """The new text. `subjects` must hold what the blanks want."""
         return "".join(
             part if isinstance(part, str) else _filled(part, subjects[part.wanted], seal, event_id)
@@ -63,7 +64,7 @@ class Draft:
         return 200 + sum(60 + (len(part) if isinstance(part, str) else 200) for part in self.parts)
 
 
-def _filled(blank: Blank, subject: SubjectLike, seal: Seals, event_id: str) -> str:
+def _filled(blank: Blank, subject: Subject, seal: Seals, event_id: str) -> str:
     if blank.sealed:
         return seal(subject, blank.text, event_id=event_id, path=blank.path)
     return pseudonym(blank.kind, subject.subject_id)

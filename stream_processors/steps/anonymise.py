@@ -16,11 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from proventrail.privacy.contracts import Detects, KeepsSubjects, Normalise, Seals, SubjectLike, Wanted
+from proventrail.privacy.contracts import Detects, KeepsSubjects, Normalise, Seals, Wanted
 from proventrail.privacy.errors import AnonymiseError
 from proventrail.privacy.policy.fields import DATASET, DATASET_FACETS, EDGE, FACETS, FIELDS, JSON, split
 from proventrail.privacy.policy.policy import Place, Policy
 from proventrail.privacy.rewrite import Rewriter
+from proventrail.privacy.vault import Subject
 from proventrail.stream_processors.steps.arrays import (
     Ints,
     constant,
@@ -195,15 +196,13 @@ class Anonymiser:
         roots = [self.policy.root(name if name in told else "") for name in names]
         return roots, encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
-    def _subjects(self, drafts: _Drafts) -> Mapping[Wanted, SubjectLike]:
+    def _subjects(self, drafts: _Drafts) -> Mapping[Wanted, Subject]:
         wanted = drafts.wanted()
         return dict(zip(wanted, self._vault.subjects(wanted), strict=True)) if wanted else {}
 
     # -- texts ---------------------------------------------------------------------------------------------------------
 
-    def _written(
-        self, refined: pa.RecordBatch, drafts: _Drafts, subjects: Mapping[Wanted, SubjectLike]
-    ) -> pa.RecordBatch:
+    def _written(self, refined: pa.RecordBatch, drafts: _Drafts, subjects: Mapping[Wanted, Subject]) -> pa.RecordBatch:
         event_ids = refined["event_id"]
 
         def rendered(drafted: Drafted | DraftedMap) -> pa.Array:

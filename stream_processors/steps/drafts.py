@@ -11,13 +11,14 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from proventrail.privacy.contracts import Seals, SubjectLike, Wanted
+from proventrail.privacy.contracts import Seals, Wanted
 from proventrail.privacy.draft import Draft
 from proventrail.privacy.json_text import names_in, path_below
 from proventrail.privacy.memo import Memo
 from proventrail.privacy.policy.paths import Node
 from proventrail.privacy.policy.policy import Place, Treatment
 from proventrail.privacy.rewrite import Rewriter
+from proventrail.privacy.vault import Subject
 from proventrail.stream_processors.steps.arrays import Ints, offsets_of, text
 
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
@@ -57,7 +58,7 @@ class Drafted:
     def rows_of(self, elements: Ints) -> Ints:
         return elements if self.rows is None else self.rows[elements]
 
-    def rendered(self, subjects: Mapping[Wanted, SubjectLike], seal: Seals, event_ids: pa.Array) -> pa.Array:
+    def rendered(self, subjects: Mapping[Wanted, Subject], seal: Seals, event_ids: pa.Array) -> pa.Array:
         """The new column. What differs from event to event is made per element, the rest per text."""
         if not self.changes:
             return self.column
@@ -95,7 +96,7 @@ class DraftedMap:
         elements = self.items.elements([draft is not None for draft in self.items.drafts])
         return {self.keys.texts[code] for code in np.unique(self.keys.codes[elements])}
 
-    def rendered(self, subjects: Mapping[Wanted, SubjectLike], seal: Seals, event_ids: pa.Array) -> pa.MapArray:
+    def rendered(self, subjects: Mapping[Wanted, Subject], seal: Seals, event_ids: pa.Array) -> pa.MapArray:
         if not self.changes:
             return self.column
         offsets = self.column.offsets.to_numpy()
