@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from proventrail.privacy.detect.rule import LOOSE, SECRET, Candidate, Rule, Scene
 
 _WORDS = (
-    "password|passwd|passwort|kennwort|passphrase|passcode|pwd|pass|contrase.a|mot[_ ]de[_ ]passe|senha|wachtwoord|"
+    "password|passwd|passwort|kennwort|passphrase|passcode|pwd|pass|pw|contrase.a|mot[_ ]de[_ ]passe|senha|wachtwoord|"
     "secret|token|api[_\\-. ]?key|access[_\\-. ]?key|auth[_\\-.]?key|private[_\\-.]?key|signing[_\\-.]?key|"
     "encryption[_\\-.]?key|account[_\\-.]?key|shared[_\\-.]?key|master[_\\-.]?key|secret[_\\-.]?key|storage[_\\-.]?key|"
     "subscription[_\\-.]?key|credentials?|auth|bearer|sas"
@@ -31,7 +31,7 @@ _NAME = re.compile(
     r"(?P<close>\\{0,3}[\"'`]?\]?|\\?\"?) {0,3}(?P<sign>:=|=>|->|={1,3}|:|>) {0,3}",
     re.IGNORECASE,
 )
-_PASSWORD_WORDS = re.compile(r"pass|pwd|kennwort|contrase|mot.de|senha|wachtwoord", re.IGNORECASE)
+_PASSWORD_WORDS = re.compile(r"pass|pwd?|kennwort|contrase|mot.de|senha|wachtwoord", re.IGNORECASE)
 # `password_file`, `secret_name`, `token_type`, `tokens`: about a secret, but none.
 _ABOUT = re.compile(
     r"^(?:ization|izer|izers|ized|ize|s\b(?!ecret)|s$|_?name|_?file|_?path|_?id$|_?type|_?field|"
@@ -55,7 +55,7 @@ _PLACEHOLDER = re.compile(
     r"^(?:[*•x#.\-_]{2,}|\**|<[^>]*>?|\$\{[^}]*\}?|\$\([^)]*\)?|\{\{.*|\{[\w.\-]*\}?|%\(?\w*\)?s?|\?|"
     r":[a-z_]\w*|@[A-Za-z_]\w*|\$[A-Z_][A-Z0-9_]*|\$\d|"
     r"\[?(?:redacted|masked|hidden|filtered|removed|secret|sensitive|protected|omitted)\]?|<?(?:none|null|"
-    r"nil|undefined|true|false|empty|n/a|na)>?|"
+    r"nil|undefined|true|false|yes|no|empty|n/a|na)>?|"
     r"(?:string|str|text|varchar\(?\d*\)?|char|bytes|binary|int|integer|bigint|boolean|bool|number|float|"
     r"double|object|array|any|optional.*|required|secretstr|"
     r"longtext|unknown|default|encrypted)|"
@@ -193,6 +193,8 @@ def _judged(match: re.Match[str], text: str, start: int, end: int) -> str | None
     quoted = text[start - 1 : start] in ("'", '"', "`")
     if _ABOUT.match(match["suffix"]) or _ABOUT_BEFORE.search(before) or is_placeholder(value):
         return None
+    if word == "pw" and (match["suffix"][:1].isalpha() or before[-1:].isalpha()):
+        return None
     if word == "pass" and (before[-1:].isalpha() and before[-1:].islower() and match["word"][0].islower()):
         return None
     if value.startswith(("//", "\\/")) or (not quoted and re.fullmatch(r"[A-Za-z_][\w.]*\([\w.,]*\)?", value)):
@@ -201,7 +203,7 @@ def _judged(match: re.Match[str], text: str, start: int, end: int) -> str | None
         return "password" if _is_password(match, value, quoted, word) else None
     if word in ("auth", "bearer", "sas") and match["suffix"]:
         return None
-    if not _is_key(value, quoted):
+    if not _is_key(value, quoted) and not _is_plain_key(match, value):
         return None
     return kind_by_name(name) or "secret"
 
@@ -230,6 +232,15 @@ def _is_password(match: re.Match[str], value: str, quoted: bool, word: str) -> b
     return not _PROSE.match(value) and len(value) > 1
 
 
+def _is_plain_key(match: re.Match[str], value: str) -> bool:
+    """A key of one alphabet (`deadbeef…`, twenty digits), or a short one, where the name leaves no doubt."""
+    if match["suffix"] or not value.isalnum() or match["sign"] not in ("=", ":=", ":"):
+        return False
+    short = "secret" in match["word"].lower() and len(value) >= 6 and not (value.isalpha() or value.isdigit())
+    named = match["name"].lower() != "token" or match["sign"] == "="
+    return short or (named and len(value) >= 16 and re.fullmatch(r"[0-9a-fA-F]+", value) is not None)
+
+
 def _is_key(value: str, quoted: bool) -> bool:
     if re.search(r"\s", value) or (not quoted and value[0] in "([{"):
         return False
@@ -240,7 +251,7 @@ def _is_key(value: str, quoted: bool) -> bool:
 
 _IN_ARN = re.compile(r"\barn:[^\s\"']*\Z")
 _SAID = re.compile(
-    r"(?i:\b(?:password|passwd|passphrase|pwd|passcode)\s+(?:is|was|to)(?: now)?:?|"
+    r"(?i:\b(?:password|passwd|passphrase|pwd|passcode)(?:\s+(?:for|of)\s+[^\s]{1,64})?\s+(?:is|was|to)(?: now)?:?|"
     r"\bidentified\s+(?:with\s+\w+\s+)?by(?: password)?|\b(?:password|passwd)(?=\s+\\?['\"]))"
     r"\s{1,3}(?:(?P<q>\\{0,3}['\"`])(?P<quoted>[^'\"`\n\\]{1,128})|(?P<bare>[^\s'\"`]{3,128}))"
 )

@@ -85,6 +85,7 @@ _NATIONAL = re.compile(
     r"[(0-9](?<![0-9A-Za-z].)(?<![0-9][.\-/:].)(?:[ ./()\-]{0,3}[0-9]){6,16}(?![0-9A-Za-z])", re.DOTALL
 )
 _DECIMAL = re.compile(r"\d+\.\d+")
+_E164 = 10
 _NEAR = 14
 _FEWEST = 7
 _REGIONS = (
@@ -116,7 +117,7 @@ def _international(scene: Scene) -> Iterator[Candidate]:
         start = match.start()
         near = scene.near("phone", start, match.end()) != NO_CONTEXT
         # Numbers reserved for films and examples are possible but never assigned.
-        loose = near or any(char in " ()" for char in match[0].strip())
+        loose = near or any(char in " ()" for char in match[0].strip()) or len(match[0]) > _E164
         for strict in (True, False) if loose else (True,):
             found = next((part for part in _parts(match[0]) if _is_phone(part, None, strict)), None)
             if found is not None:

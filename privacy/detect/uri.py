@@ -9,7 +9,7 @@ from proventrail.privacy.detect.assignment import entropy, is_blank, is_random, 
 from proventrail.privacy.detect.rule import SECRET, Candidate, Rule, Scene
 
 TRIGGERS = {
-    "user-info": rb":(?:\\?/){2}[^\s]+(?:@|%40)",
+    "user-info": rb":(?:\\?/){2}[^\s]+(?:@|%40)|//[^\s/@]*:[^\s@]+@",
     "bare-user-info": rb"(?i:%3a%2f%2f|(?:jdbc:oracle:[a-z]+[0-9]?|sqlplus|expdp|impdp|sqlldr|connect|conn|imp|exp|"
     rb"userid)[ =:\"'\t\n]{1,2}[a-z][a-z0-9_$#\[\]]*/[^@]+@)|"
     rb"[A-Za-z0-9_][:/][^\s@]+@(?://)?(?:[A-Za-z0-9][A-Za-z0-9_.\-\xa1-\xff]*(?::[0-9]{2,5}(?:[^0-9A-Za-z_."
@@ -18,8 +18,10 @@ TRIGGERS = {
     rb"token|secret|sig|signature|key|keyid|auth|credential|sessionid|code)[a-z0-9_.\-]{0,12}(?:=|%3d))",
 }
 
-_URI = re.compile(r"(?<![A-Za-z0-9+.\-])[A-Za-z][A-Za-z0-9+.\-:]{0,40}?:\\?/\\?/(?P<rest>[^\s\"<>`]{1,2000})")
-_WHOLE = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.\-:]{0,40}?:\\?/\\?/(?P<rest>.+)", re.DOTALL)
+_URI = re.compile(
+    r"(?:(?<![A-Za-z0-9+.\-])[A-Za-z][A-Za-z0-9+.\-:]{0,40}?:|(?<![:\w/\\]))\\?/\\?/(?P<rest>[^\s\"<>`]{1,2000})"
+)
+_WHOLE = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+.\-:]{0,40}?:)?\\?/\\?/(?P<rest>.+)", re.DOTALL)
 _HOST = re.compile(r"(?:[\w.\-]{1,253}|\[[0-9A-Fa-f:.%\w]{2,60}\]|\(|tcp\(|%\w\w)")
 _PORT = re.compile(r"\d{0,5}")
 _LIKE_A_TOKEN = 16
