@@ -130,28 +130,35 @@ def rederive(store: Store, dialect: Dialect, span: CoordinateRange) -> None:
         store.command(f"INSERT INTO {dialect.name(feed.target)} ({_column_names(select)})\n{select}")
 
 
-def _side(dialect: Dialect, direction: str, span: CoordinateRange) -> str:
-    return f"""(
-    SELECT job_namespace, job_name, run_id, namespace, name, min(first_seen) AS first, max(last_seen) AS last
-    FROM {dialect.name("run_datasets")}
-    WHERE direction = '{direction}' AND (run_id, job_namespace, job_name) IN
-        (SELECT run_id, job_namespace, job_name FROM {dialect.name("events")} WHERE {span.condition()})
-    GROUP BY job_namespace, job_name, run_id, namespace, name
-)"""
-
-
 def link_edges(store: Store, dialect: Dialect, span: CoordinateRange) -> None:
     """Write the dataset-to-dataset edges of every run that has an event in `span`.
 
     An edge joins what the run read with what it wrote over *all* its events so far: inputs often come with START and
-    outputs with COMPLETE. Running it again changes nothing.
+    outputs with COMPLETE. Running it again changes nothing. Both sides are gathered in one pass over `run_datasets`;
+    a join of two subqueries reads it, and the events of `span`, twice.
     """
     store.command(
         f"""INSERT INTO {dialect.name("lineage_edge_states")}
     (source_namespace, source_name, target_namespace, target_name, job_namespace, job_name, run_id,
      event_time, last_event_time)
-SELECT i.namespace, i.name, o.namespace, o.name, i.job_namespace, i.job_name, i.run_id,
-    greatest(i.first, o.first), greatest(i.last, o.last)
-FROM {_side(dialect, "input", span)} AS i
-INNER JOIN {_side(dialect, "output", span)} AS o USING (job_namespace, job_name, run_id)"""
+SELECT i.1, i.2, o.1, o.2, job_namespace, job_name, run_id, greatest(i.3, o.3), greatest(i.4, o.4)
+FROM
+(
+    SELECT job_namespace, job_name, run_id,
+        groupArrayIf((namespace, name, first, last), direction = 'input') AS inputs,
+        groupArrayIf((namespace, name, first, last), direction = 'output') AS outputs
+    FROM
+    (
+        SELECT job_namespace, job_name, run_id, direction, namespace, name,
+            min(first_seen) AS first, max(last_seen) AS last
+        FROM {dialect.name("run_datasets")}
+        WHERE (run_id, job_namespace, job_name) IN
+            (SELECT run_id, job_namespace, job_name FROM {dialect.name("events")} WHERE {span.condition()})
+        GROUP BY job_namespace, job_name, run_id, direction, namespace, name
+    )
+    GROUP BY job_namespace, job_name, run_id
+    HAVING notEmpty(inputs) AND notEmpty(outputs)
+)
+ARRAY JOIN inputs AS i
+ARRAY JOIN outputs AS o"""
     )
