@@ -14,6 +14,7 @@ from proventrail.cli.options import Target, with_target
 from proventrail.cli.vault_access import VaultAccess, policy_option, with_vault
 from proventrail.schemas.avro import SINGLE_OBJECT, Framing, Resolver
 from proventrail.storage.dialect import Dialect
+from proventrail.streaming.garbage import spare_the_collector
 from proventrail.telemetry.logs import configure_logging
 from proventrail.telemetry.status import Ready, StatusServer
 
@@ -155,6 +156,7 @@ def refine(
         )
         process = RefineProcess(kafka, refined, group=group, member=member, before_batch=follower.poll)
         status = _status(process.ready, status_host, status_port)
+        spare_the_collector()
         try:
             process.run(stop)
         finally:
@@ -218,6 +220,7 @@ def _embedded_sink(
     endpoint = Endpoint(engine.connection_string, token, host=host, port=port).start()
     process = Sink(target.kafka(), group, writers(store, EMBEDDED_DIALECT, resolver), member=member)
     status = _status(process.ready, status_host, status_port)
+    spare_the_collector()
     try:
         process.run(stop)
     finally:
@@ -243,6 +246,7 @@ def _server_sink(
     store = connect(target.clickhouse())
     process = Sink(target.kafka(), group, writers(store, _dialect(target), resolver), member=member)
     status = _status(process.ready, status_host, status_port)
+    spare_the_collector()
     try:
         process.run(stop)
     finally:

@@ -45,8 +45,8 @@ class Sink:
     """Stores the records of `topics`, each by its own kind of writer, until `stop` is set.
 
     `member` names this sink in its group: started again under that name, it has its partitions back at once.
-    `linger` (seconds), `max_rows` and `max_bytes` bound a chunk; `buffer_bytes` bounds what waits in memory over all
-    partitions. `run` raises SinkError when going on would drop something.
+    `linger` (seconds; `busy_linger` when there is much to do), `max_rows` and `max_bytes` bound a chunk; `buffer_bytes`
+    bounds what waits in memory over all partitions. `run` raises SinkError when going on would drop something.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class Sink:
         *,
         member: str | None = None,
         linger: float = 0.4,
+        busy_linger: float = 1.0,
         max_rows: int = 40_000,
         max_bytes: int = 16 << 20,
         buffer_bytes: int = 48 << 20,
@@ -64,7 +65,8 @@ class Sink:
     ) -> None:
         self._topic_ids = TopicIds(kafka)
         self._factories = topics
-        self._linger, self._max_rows, self._max_bytes = linger, max_rows, max_bytes
+        self._linger, self._busy_linger = linger, busy_linger
+        self._max_rows, self._max_bytes = max_rows, max_bytes
         self._buffer_bytes, self._revoke_seconds = buffer_bytes, revoke_seconds
         self._partitions: dict[tuple[str, int], SinkPartition] = {}
         self._work: queue.Queue[tuple[SinkPartition, Chunk | None] | None] = queue.Queue()
@@ -188,7 +190,7 @@ class Sink:
 
     def _submit_due(self, now: float) -> None:
         for held in self._partitions.values():
-            if held.is_due(now, self._linger, self._max_rows, self._max_bytes):
+            if held.is_due(now, self._linger, self._busy_linger, self._max_rows, self._max_bytes):
                 self._submit(held, now)
 
     def _submit(self, held: SinkPartition, now: float) -> None:

@@ -10,6 +10,9 @@ from confluent_kafka import Message
 from proventrail.storage.sink.progress import Pending
 from proventrail.storage.sink.writer import Chunk, PartitionWriter
 
+_FEW = 1_000
+"""Up to so many records a chunk is small: it is written soon, since it costs little."""
+
 
 class SinkPartition:
     """Records of one assigned partition that wait for their insert, in the order of the log.
@@ -46,13 +49,19 @@ class SinkPartition:
         self._messages.extend(messages)
         self._bytes += size
 
-    def is_due(self, now: float, linger: float, max_rows: int, max_bytes: int) -> bool:
-        """Whether the next chunk should be written now: it is full, old enough, or a replay that is complete."""
+    def is_due(self, now: float, linger: float, busy_linger: float, max_rows: int, max_bytes: int) -> bool:
+        """Whether the next chunk should be written now: it is full, old enough, or a replay that is complete.
+
+        A few records are written after `linger` seconds, many after `busy_linger`: an insert of any size costs the
+        store about 90 ms of CPU time, so that small ones would take all of it.
+        """
         if not self._messages or self.writing or not self.opened:
             return False
         if self.pending:
             return bool(self._messages[-1].offset() >= self.pending.end - 1)
-        return now - self._since >= linger or len(self._messages) >= max_rows or self._bytes >= max_bytes
+        if len(self._messages) >= max_rows or self._bytes >= max_bytes:
+            return True
+        return now - self._since >= (linger if len(self._messages) < _FEW else busy_linger)
 
     def _cut(self, max_rows: int) -> int:
         if self.pending is None:
