@@ -1,39 +1,34 @@
 """HTTP intake: events/s of one gateway with a real broker, all on this machine.
 
-`python benchmarks/bench_intake.py [--seconds S] [--runs N] [--workers N] [--only TEXT]` prints a table of medians:
-single events and batches, plain and gzip, compact events (400 bytes) and events with facets (2.3 KB). A rate counts
+Single events and batches, plain and gzip, compact events (400 bytes) and events with facets (2.3 KB). A rate counts
 events that the gateway acknowledged, that is, events that are on the topic. The load generator is a process of its own
-and shares the cores. The last column, CPU time of the gateway for each event, depends least on what else the machine
-does.
+and shares the cores; the CPU time is the gateway's alone.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gzip
 import multiprocessing
 import resource
 import statistics
-import tempfile
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import uvloop
 
-from proventrail.embedded.broker import KafkaBroker, free_port
+from benchmarks.broker import broker
+from benchmarks.report import Options, Row
+from proventrail.embedded.broker import free_port
 from proventrail.gateway import GatewaySettings, run_gateway
 from proventrail.gateway.auth import read_token
 from proventrail.schemas.settings import KafkaSettings
-from proventrail.schemas.topics import topic_specs
-from proventrail.streaming.admin import ensure_topics
 
 BATCH = 500
 JOBS = 100
@@ -154,21 +149,28 @@ def _cpu_seconds(port: int) -> float:
     return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("process_cpu_seconds_total{"))
 
 
-def _measure(
-    port: int, requests: list[bytes], connections: int, seconds: float, accepted: bytes
-) -> tuple[float, int, int]:
+class _Case(NamedTuple):
+    name: str
+    requests: list[bytes]
+    events: int
+    """Events in each request."""
+    connections: int
+    accepted: bytes
+    """Start of the answer that counts."""
+
+
+def _measure(port: int, case: _Case, seconds: float) -> tuple[float, int, int]:
     """Requests/s in the middle of the run; requests accepted and refused in all of it."""
     here, there = _SPAWN.Pipe()
-    load: BaseProcess = _SPAWN.Process(target=_load, args=(port, requests, connections, seconds, accepted, there))
+    arguments = (port, case.requests, case.connections, seconds, case.accepted, there)
+    load: BaseProcess = _SPAWN.Process(target=_load, args=arguments)
     load.start()
     rate, answered, refused = here.recv()
     load.join()
     return rate, answered, refused
 
 
-def _cases(token: str) -> list[tuple[str, list[bytes], int, int, bytes]]:
-    """Name, requests, events in each, connections, start of the answer that counts."""
-    found = []
+def _cases(token: str) -> Iterator[_Case]:
     kinds: list[tuple[str, Callable[[int], dict[str, Any]]]] = [("compact", compact_event), ("facets", facet_event)]
     for kind, make in kinds:
         events = [make(n) for n in range(BATCH * 8)]
@@ -180,50 +182,44 @@ def _cases(token: str) -> list[tuple[str, list[bytes], int, int, bytes]]:
                 _request("/api/v1/lineage/batch", token, orjson.dumps(events[i : i + BATCH]), compress=compress)
                 for i in range(0, len(events), BATCH)
             ]
-            found.append((f"single, {kind} ({size} bytes), {form}", one, 1, 64, b"HTTP/1.1 201"))
-            found.append((f"batch of {BATCH}, {kind} ({size} bytes), {form}", many, BATCH, 8, b"HTTP/1.1 204"))
-    return found
+            yield _Case(f"single, {kind} ({size} bytes), {form}", one, 1, 64, b"HTTP/1.1 201")
+            yield _Case(f"batch of {BATCH}, {kind} ({size} bytes), {form}", many, BATCH, 8, b"HTTP/1.1 204")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--only", default="", help="run the cases whose name holds this")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        broker = KafkaBroker(Path(folder) / "kafka").start()
-        kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
-        ensure_topics(kafka, topic_specs())
+_GOALS = {"single, compact": "≥ 3000", f"batch of {BATCH}, compact": "≥ 20000"}
+
+
+def run(options: Options, workers: int = 1) -> Iterator[Row]:
+    """Events/s by kind of request, then the memory of the gateway."""
+    seconds = 0.3 if options.events is not None else 2.0 if options.quick else 3.0
+    with broker(options.scratch / "intake-kafka") as servers:
         here, there = _SPAWN.Pipe()
         port = free_port()
-        data_dir = Path(folder) / "data"
-        settings = GatewaySettings(kafka=kafka, data_dir=data_dir, port=port, workers=arguments.workers)
+        data_dir = options.scratch / "intake-data"
+        kafka = KafkaSettings(bootstrap_servers=servers)
+        settings = GatewaySettings(kafka=kafka, data_dir=data_dir, port=port, workers=workers)
         server = _SPAWN.Process(target=_serve, args=(settings, there))
         server.start()
-        _until_ready(port)
-        token = read_token(data_dir)
-        print(f"{'case':<45} {'events/s':>9} {'CPU/event':>11}  runs")
-        for name, requests, events, connections, accepted in _cases(token):
-            if arguments.only not in name:
-                continue
-            rates, costs, refused = [], [], 0
-            for _ in range(arguments.runs):
-                before = _cpu_seconds(port)
-                rate, answered, not_accepted = _measure(port, requests, connections, arguments.seconds, accepted)
-                rates.append(rate * events)
-                costs.append((_cpu_seconds(port) - before) * 1e6 / (answered * events))
-                refused += not_accepted
-            runs = " ".join(f"{rate:,.0f}" for rate in sorted(rates))
-            note = f"  {refused} refused" if refused else ""
-            print(f"{name:<45} {statistics.median(rates):>9,.0f} {statistics.median(costs):>8.0f} us  {runs}{note}")
-        server.terminate()
-        seconds, kilobytes = here.recv()
-        print(f"gateway: {seconds:.1f} s of CPU in all, {kilobytes / 1024:.0f} MB in its largest process")
-        server.join()
-        broker.stop()
+        try:
+            _until_ready(port)
+            for case in _cases(read_token(data_dir)):
+                if options.runs > 2 or "facets" not in case.name or "plain" in case.name:
+                    yield _row(case, port, seconds, options.runs)
+        finally:
+            server.terminate()
+            _, kilobytes = here.recv()
+            server.join()
+        yield Row("memory", "gateway under load", "MB", (kilobytes / 1024,), goal="≤ 600", note="its largest process")
 
 
-if __name__ == "__main__":
-    main()
+def _row(case: _Case, port: int, seconds: float, runs: int) -> Row:
+    rates, costs, refused = [], [], 0
+    for _ in range(runs):
+        before = _cpu_seconds(port)
+        rate, answered, not_accepted = _measure(port, case, seconds)
+        rates.append(rate * case.events)
+        costs.append((_cpu_seconds(port) - before) * 1e6 / (max(1, answered) * case.events))
+        refused += not_accepted
+    goal = next((goal for name, goal in _GOALS.items() if case.name.startswith(name)), "")
+    note = f"{refused} refused" if refused else "CPU of the gateway"
+    return Row("intake", case.name, "events/s", tuple(rates), statistics.median(costs), goal, note=note)
