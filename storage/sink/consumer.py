@@ -58,8 +58,8 @@ class Sink:
         member: str | None = None,
         linger: float = 0.4,
         busy_linger: float = 1.0,
-        max_rows: int = 40_000,
-        max_bytes: int = 16 << 20,
+        max_rows: int = 25_000,
+        max_bytes: int = 12 << 20,
         buffer_bytes: int = 48 << 20,
         revoke_seconds: float = 20.0,
     ) -> None:
