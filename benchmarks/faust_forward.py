@@ -14,7 +14,6 @@ def main(servers: str, source: str, target: str) -> None:
         f"bench-{source}",
         broker=f"kafka://{servers}",
         web_enabled=False,
-        topic_disable_leader=True,
         value_serializer="raw",
         key_serializer="raw",
         datadir=os.environ["BENCH_SCRATCH"],

@@ -203,13 +203,19 @@ def run(options: Options, workers: int = 1) -> Iterator[Row]:
         try:
             _until_ready(port)
             for case in _cases(read_token(data_dir)):
-                if options.runs > 2 or "facets" not in case.name or "plain" in case.name:
+                if _is_measured(case.name, options):
                     yield _row(case, port, seconds, options.runs)
         finally:
             server.terminate()
             _, kilobytes = here.recv()
             server.join()
         yield Row("memory", "gateway under load", "MB", (kilobytes / 1024,), goal="≤ 600", note="its largest process")
+
+
+def _is_measured(case: str, options: Options) -> bool:
+    if options.events is not None:
+        return "compact" in case and "plain" in case
+    return not options.quick or "compact" in case or "plain" in case
 
 
 def _row(case: _Case, port: int, seconds: float, runs: int) -> Row:

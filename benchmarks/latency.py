@@ -21,7 +21,7 @@ from benchmarks.workloads import Kind, compact_record
 from proventrail.schemas import avro
 from proventrail.schemas.topics import LINEAGE_EVENTS
 
-_LOADS: tuple[tuple[Kind, int], ...] = (("compact", 30_000), ("recorded", 5_000))
+_RATES: dict[Kind, int] = {"compact": 30_000, "recorded": 5_000}
 _JOBS = 8
 _SPACING = 0.02
 _QUESTION = (
@@ -32,7 +32,8 @@ _QUESTION = (
 def run(options: Options) -> Iterator[Row]:
     """Percentiles in seconds."""
     seconds = 10 if options.quick else 30
-    for kind, rate in _LOADS:
+    for kind in options.kinds:
+        rate = _RATES[kind]
         events = options.count(rate * seconds, rate * seconds)
         with whole(options.scratch / f"latency-{kind}") as pipeline:
             yield from _of_load(pipeline, kind, events, rate)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.processes import machine
+from benchmarks.workloads import Kind
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ class Options:
     @property
     def runs(self) -> int:
         return 1 if self.events is not None else 2 if self.quick else 3
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The workloads; compact events alone where it is only to be seen that a bench works."""
+        return ("compact",) if self.events is not None else ("compact", "recorded")
 
     def count(self, full: int, quick: int) -> int:
         """How many events a measurement takes, `full` unless less was asked for."""

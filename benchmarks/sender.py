@@ -24,15 +24,15 @@ class Sent(NamedTuple):
     cpu_seconds: float
 
 
-def producer(servers: str) -> Producer:
-    """As the SDK's: idempotent, lz4, keys spread as Java's clients do."""
+def producer(servers: str, compression: str = "lz4") -> Producer:
+    """As the SDK's: idempotent, keys spread as Java's clients do."""
     return Producer(
         {
             "bootstrap.servers": servers,
             "enable.idempotence": True,
             "partitioner": "murmur2_random",
             "linger.ms": 10,
-            "compression.type": "lz4",
+            "compression.type": compression,
             "message.max.bytes": MAX_MESSAGE_BYTES,
             "queue.buffering.max.messages": 10_000_000,
             "queue.buffering.max.kbytes": 2_000_000,

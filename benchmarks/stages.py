@@ -70,7 +70,7 @@ def refined_chunks(load: Workload, size: int) -> list[Chunk]:
 
 def run_refine(options: Options) -> Iterator[Row]:
     """Events per second of one process, Kafka not counted."""
-    for size in SIZES:
+    for size in (size for size in SIZES if size.kind in options.kinds):
         load = make(size.kind, options.count(size.full, size.quick))
         batches = raw_batches(load, size.batch)
         refine = Refine(Catalog())
@@ -88,7 +88,7 @@ def run_sink(options: Options) -> Iterator[Row]:
     # A process can have one engine: the workloads share it, each with a database of its own.
     engine = Engine(options.scratch / "sink-store")
     store = engine.store()
-    for size in SIZES:
+    for size in (size for size in SIZES if size.kind in options.kinds):
         chunks = refined_chunks(make(size.kind, options.count(size.full, size.quick)), size.chunk)
         events = sum(len(chunk.values) for chunk in chunks)
         mean = sum(len(value or b"") for chunk in chunks for value in chunk.values) / events
