@@ -1,4 +1,5 @@
 # `make env` makes .venv; every other target makes it first. `make run` and `make test` need Python, git and make alone.
+# `make bench BENCH=--quick` takes a few minutes; other options: `python -m benchmarks --help`.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -44,7 +45,7 @@ docs: env
 	$(BIN)/python -m proventrail.cli.reference docs/cli.md
 
 bench: env
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(BENCH)
 
 lock: env
 	$(BIN)/pip freeze --exclude-editable | grep -v '^proventrail' > constraints.txt
