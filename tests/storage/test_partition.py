@@ -82,7 +82,7 @@ def test_a_replay_is_cut_as_it_was_announced(
 
     replayed = partition(log[0], announced)
     fill(replayed, log, again)
-    assert replayed.is_due(0.0, linger=9.0, max_rows=10**9, max_bytes=10**9)
+    assert replayed.is_due(0.0, linger=9.0, busy_linger=9.0, max_rows=10**9, max_bytes=10**9)
     same = replayed.take(0.0, other_rows)
     assert same == chunk
     assert same.token("events") == chunk.token("events")
@@ -97,9 +97,11 @@ def test_chunks_cover_the_log_without_overlap_and_with_tokens_of_their_own(
     chunks: list[Chunk] = []
     while held.buffered_bytes:
         now = 1.0 + len(chunks)
-        assert held.is_due(now, linger=0.5, max_rows=rows, max_bytes=10**9)
+        assert held.is_due(now, linger=0.5, busy_linger=0.5, max_rows=rows, max_bytes=10**9)
         chunks.append(held.take(now, rows))
-        assert not held.is_due(now + 9.0, linger=0.5, max_rows=rows, max_bytes=10**9), "one chunk at a time"
+        assert not held.is_due(now + 9.0, linger=0.5, busy_linger=0.5, max_rows=rows, max_bytes=10**9), (
+            "one chunk at a time"
+        )
         held.written(chunks[-1])
     assert [offset for chunk in chunks for offset in chunk.offsets] == log
     assert all(len(chunk.offsets) <= rows for chunk in chunks)
@@ -110,20 +112,28 @@ def test_chunks_cover_the_log_without_overlap_and_with_tokens_of_their_own(
 def test_an_announced_insert_waits_until_all_of_it_is_there() -> None:
     held = partition(10, Pending(20))
     held.add([Record(offset) for offset in range(10, 19)], 9, now=0.0)
-    assert not held.is_due(100.0, linger=0.5, max_rows=1, max_bytes=1)
+    assert not held.is_due(100.0, linger=0.5, busy_linger=0.5, max_rows=1, max_bytes=1)
     held.add([Record(19)], 1, now=0.0)
-    assert held.is_due(100.0, linger=0.5, max_rows=1, max_bytes=1)
+    assert held.is_due(100.0, linger=0.5, busy_linger=0.5, max_rows=1, max_bytes=1)
 
 
 @pytest.mark.parametrize(("now", "rows", "size"), [(0.5, 100, 100), (0.0, 3, 100), (0.0, 100, 6)])
 def test_a_chunk_is_due_by_age_rows_or_bytes(now: float, rows: int, size: int) -> None:
     held = partition(0)
     held.add([Record(offset) for offset in range(3)], 6, now=0.0)
-    assert not held.is_due(0.0, linger=0.5, max_rows=100, max_bytes=100)
-    assert held.is_due(now, linger=0.5, max_rows=rows, max_bytes=size)
+    assert not held.is_due(0.0, linger=0.5, busy_linger=0.5, max_rows=100, max_bytes=100)
+    assert held.is_due(now, linger=0.5, busy_linger=0.5, max_rows=rows, max_bytes=size)
 
 
 def test_nothing_is_due_before_it_is_known_what_is_stored() -> None:
     held = SinkPartition(TOPIC, TOPIC_ID, 0, 0, None, Nowhere())
     held.add([Record(0)], 2, now=0.0)
-    assert not held.is_due(100.0, linger=0.5, max_rows=1, max_bytes=1)
+    assert not held.is_due(100.0, linger=0.5, busy_linger=0.5, max_rows=1, max_bytes=1)
+
+
+@pytest.mark.parametrize(("records", "due"), [(999, True), (1_000, False)])
+def test_many_records_wait_longer_than_few(records: int, due: bool) -> None:
+    held = partition(0)
+    fill(held, list(range(records)), [records])
+    assert held.is_due(0.5, linger=0.5, busy_linger=1.0, max_rows=10**9, max_bytes=10**9) is due
+    assert held.is_due(1.0, linger=0.5, busy_linger=1.0, max_rows=10**9, max_bytes=10**9)
