@@ -211,11 +211,12 @@ def _embedded_sink(
     from proventrail.storage.migrations import migrate as apply
     from proventrail.storage.sink.consumer import Sink
     from proventrail.storage.sink.stage import writers
+    from proventrail.storage.store import PerThreadStore
 
     token, _ = ensure_token(target.data_dir)
     resolver, _ = _framed(target)
     engine = Engine(target.data_dir / "store")
-    store = engine.store()
+    store = PerThreadStore(engine.store)
     apply(store, EMBEDDED_DIALECT)
     endpoint = Endpoint(engine.connection_string, token, host=host, port=port).start()
     process = Sink(target.kafka(), group, writers(store, EMBEDDED_DIALECT, resolver), member=member)
@@ -240,10 +241,10 @@ def _server_sink(
 ) -> None:
     from proventrail.storage.sink.consumer import Sink
     from proventrail.storage.sink.stage import writers
-    from proventrail.storage.store import connect
+    from proventrail.storage.store import PerThreadStore, connect
 
     resolver, _ = _framed(target)
-    store = connect(target.clickhouse())
+    store = PerThreadStore(lambda: connect(target.clickhouse()))
     process = Sink(target.kafka(), group, writers(store, _dialect(target), resolver), member=member)
     status = _status(process.ready, status_host, status_port)
     spare_the_collector()

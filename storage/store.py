@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import clickhouse_connect
@@ -62,6 +63,36 @@ class ClientStore:
 
     def close(self) -> None:
         self.client.close()
+
+
+class PerThreadStore:
+    """A Store for several threads: each gets one of its own, made by `open_store` when it first asks."""
+
+    def __init__(self, open_store: Callable[[], Store]) -> None:
+        self._open_store = open_store
+        self._own = threading.local()
+        self._opened: list[Store] = []
+
+    def _store(self) -> Store:
+        found: Store | None = getattr(self._own, "store", None)
+        if found is None:
+            found = self._own.store = self._open_store()
+            self._opened.append(found)
+        return found
+
+    def command(self, sql: str) -> object:
+        return self._store().command(sql)
+
+    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        return self._store().rows(sql, parameters)
+
+    def insert(self, table: str, rows: pa.Table, token: str) -> None:
+        self._store().insert(table, rows, token)
+
+    def close(self) -> None:
+        """Close those of all threads, which must not use them any more."""
+        while self._opened:
+            self._opened.pop().close()
 
 
 def connect(settings: ClickHouseSettings, answer_seconds: int = 300) -> ClientStore:

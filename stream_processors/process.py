@@ -45,6 +45,9 @@ _AGAIN_SECONDS = 1.0
 _IDLE_SECONDS = 0.05
 _BUSY_SECONDS = 0.2
 _BUSY_RECORDS = 500
+# Large events make batches of fewer records: what a batch takes in memory is some ten times its bytes.
+_BATCH_BYTES = 10 << 20
+_FIRST_RECORDS = 1000
 _SAFE_PRODUCER = {"enable.idempotence": True, "acks": "all"}
 
 Where = tuple[str, int]
@@ -100,6 +103,7 @@ class RefineProcess:
         self._trouble = "not started"
         self._last_poll = 0.0
         self._gather_seconds = _IDLE_SECONDS
+        self._next_records = min(batch_records, _FIRST_RECORDS)
         self._stop = threading.Event()
         self._consumer = Consumer(
             {
@@ -159,8 +163,9 @@ class RefineProcess:
     # -- one batch -----------------------------------------------------------------------------------------------------
 
     def _step(self) -> None:
-        messages = self._consumer.consume(self._batch_records, timeout=self._gather_seconds)
+        messages = self._consumer.consume(self._next_records, timeout=self._gather_seconds)
         self._gather_seconds = _BUSY_SECONDS if len(messages) >= _BUSY_RECORDS else _IDLE_SECONDS
+        self._next_records = _fitting(messages, self._next_records, self._batch_records)
         self._last_poll = started = time.monotonic()
         if started - self._ids_checked > 1.0 and self._topics_changed():
             return
@@ -417,6 +422,12 @@ def _by_partition(messages: list[Message]) -> list[tuple[Where, list[Message]]]:
     for where, run in groupby(messages, key=_where):
         groups.setdefault(where, []).extend(run)
     return list(groups.items())
+
+
+def _fitting(messages: list[Message], now: int, most: int) -> int:
+    """How many records to ask for next, so that a batch has about `_BATCH_BYTES`; as many as `now` after none."""
+    size = sum(map(len, messages))
+    return max(1, min(most, _BATCH_BYTES * len(messages) // size)) if size else now
 
 
 def _where(message: Message) -> Where:

@@ -1,9 +1,9 @@
 """The sink's loop: Kafka -> chunks -> inserts, with the announcement of each insert committed before it.
 
-Two threads: this one polls and commits (so that the group knows we live, however slow the store is), the other talks
-to the store, one chunk at a time. Order per chunk: commit (start, metadata = what is about to be inserted), insert, and
-only then move on; the next commit, or an idle one, confirms it. A crash at any point leads to the same insert again,
-and the writer leaves out what is stored already.
+One thread polls and commits (so that the group knows we live, however slow the store is), others talk to the store, at
+any time one of them with one chunk of a partition. Order per chunk: commit (start, metadata = what is about to be
+inserted), insert, and only then move on; the next commit, or an idle one, confirms it. A crash at any point leads to
+the same insert again, and the writer leaves out what is stored already.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class Sink:
 
     `member` names this sink in its group: started again under that name, it has its partitions back at once.
     `linger` (seconds; `busy_linger` when there is much to do), `max_rows` and `max_bytes` bound a chunk; `buffer_bytes`
-    bounds what waits in memory over all partitions. `run` raises SinkError when going on would drop something.
+    bounds what waits in memory over all partitions. `threads` write side by side, so the store of the writers must be
+    one for threads (`PerThreadStore`). `run` raises SinkError when going on would drop something.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Sink:
         max_bytes: int = 12 << 20,
         buffer_bytes: int = 48 << 20,
         revoke_seconds: float = 20.0,
+        threads: int = 2,
     ) -> None:
         self._topic_ids = TopicIds(kafka)
         self._factories = topics
@@ -70,6 +72,7 @@ class Sink:
         self._buffer_bytes, self._revoke_seconds = buffer_bytes, revoke_seconds
         self._partitions: dict[tuple[str, int], SinkPartition] = {}
         self._work: queue.Queue[tuple[SinkPartition, Chunk | None] | None] = queue.Queue()
+        self._threads = threads
         self._failure: BaseException | None = None
         self._joined = False
         self._trouble = ""
@@ -111,8 +114,12 @@ class Sink:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop`; then write what is in memory, commit, and leave the group."""
-        writer = threading.Thread(target=self._write_loop, name="sink-writer", daemon=True)
-        writer.start()
+        writing = [
+            threading.Thread(target=self._write_loop, name=f"sink-writer-{n}", daemon=True)
+            for n in range(self._threads)
+        ]
+        for thread in writing:
+            thread.start()
         try:
             self._consumer.subscribe(list(self._factories), on_assign=self._assigned, on_revoke=self._revoked)
             next_idle_commit = 0.0
@@ -125,8 +132,11 @@ class Sink:
                     next_idle_commit = time.monotonic() + 1.0
             self._drain()
         finally:
-            self._work.put(None)
-            writer.join(self._revoke_seconds)
+            for _ in writing:
+                self._work.put(None)
+            deadline = time.monotonic() + self._revoke_seconds
+            for thread in writing:
+                thread.join(max(0.0, deadline - time.monotonic()))
             self._consumer.close()
 
     def _poll(self) -> None:
@@ -291,7 +301,7 @@ class Sink:
             if high >= 0:
                 metrics.LAG.labels("sink", topic, str(partition)).set(max(0, high - held.position))
 
-    # -- writing thread ------------------------------------------------------------------------------------------------
+    # -- writing threads -----------------------------------------------------------------------------------------------
 
     def _write_loop(self) -> None:
         try:

@@ -17,10 +17,11 @@ from clickhouse_connect.driver.exceptions import OperationalError
 from proventrail.embedded.broker import KafkaBroker
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.storage.dialect import Dialect
+from proventrail.storage.engine import Engine
 from proventrail.storage.migrations import migrate
 from proventrail.storage.sink.consumer import Sink
 from proventrail.storage.sink.stage import writers
-from proventrail.storage.store import ClientStore, Store
+from proventrail.storage.store import ClientStore, PerThreadStore, Store
 
 from .account import check, wait_stored
 from .load import Load, Sender
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.faults
 class FaultyStore:
     """The real store behind a bad line: `away`, `slow` by some seconds, and losing one answer in `lossy`."""
 
-    def __init__(self, store: ClientStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._rng = random.Random(1)
         self.away = False
@@ -140,8 +141,16 @@ def sinks(road: Road, dialect: Dialect) -> Iterator[Sinks]:
 
 
 @pytest.fixture
-def client(store: ClientStore) -> FaultyStore:
-    return FaultyStore(store)
+def threaded(engine: Engine) -> Iterator[Store]:
+    """The store as the writing threads of sinks use it."""
+    store = PerThreadStore(engine.store)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def client(threaded: Store) -> FaultyStore:
+    return FaultyStore(threaded)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -200,18 +209,18 @@ def test_a_slow_store_holds_the_reading_back(road: Road, sinks: Sinks, client: F
     check(client, load.outcome, dialect.database)
 
 
-def test_sinks_join_and_leave(road: Road, sinks: Sinks, store: ClientStore, dialect: Dialect) -> None:
-    sinks.start(store)
+def test_sinks_join_and_leave(road: Road, sinks: Sinks, threaded: Store, dialect: Dialect) -> None:
+    sinks.start(threaded)
     load = Load(34, 12_000)
     sending = Sending(road.servers, load, 10)
     time.sleep(2)
-    sinks.start(store)
+    sinks.start(threaded)
     time.sleep(2)
-    sinks.start(store)
+    sinks.start(threaded)
     time.sleep(2)
     sinks.end(0)
     time.sleep(1)
     sinks.end(0)
     sending.finish()
     wait_stored(road.servers, 120, sinks.check_alive)
-    check(store, load.outcome, dialect.database)
+    check(threaded, load.outcome, dialect.database)
