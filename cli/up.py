@@ -32,8 +32,8 @@ _MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 20),
     "JE_MALLOC_CONF": "dirty_decay_ms:200,muzzy_decay_ms:0",
 }
-"""Allocators that give memory back at once. Measured, anonymous memory at its peak: refine 350 -> 200 MB, sink 770 -> 550
-MB. The last one is the engine's own allocator."""
+"""Allocators that give memory back at once. Measured, anonymous memory at its peak: refine 350 -> 200 MB, sink 770 ->
+550 MB. The last one is the engine's own allocator."""
 
 
 class Pipeline:
