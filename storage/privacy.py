@@ -11,7 +11,7 @@ By = Literal["job", "dataset", "path"]
 Period = Literal["day", "month"]
 
 OCCURRENCE_COLUMNS = ("received_at", "event_id", "job_namespace", "job_name", "run_id", "columns")
-_FINDINGS = ("privacy.path", "privacy.kind", "privacy.action", "privacy.count", "policy_version")
+_FINDINGS = ("privacy.path", "privacy.kind", "privacy.action", "privacy.dataset", "privacy.count", "policy_version")
 
 
 class NoFindings(Exception):
@@ -50,22 +50,9 @@ def occurrences(store: Store, database: str, subject_id: str, *, limit: int, day
     )
 
 
-# A path into a dataset begins with its side, and with its place in it where it is known: inputs[2].facets.schema, or
-# inputs.2.facets.schema. Without a place it counts for each dataset of the side.
-_PLACE = r"extract(path, '^(?:inputs|outputs)(?:\\[|\\.)(\\d+)')"
-_SIDE = "extract(path, '^(inputs|outputs)')"
-_OF_SIDE = (
-    f"if({_SIDE} = 'inputs', arrayZip(`inputs.namespace`, `inputs.name`), "
-    "arrayZip(`outputs.namespace`, `outputs.name`))"
-)
-_DATASETS = (
-    f"arrayJoin(multiIf({_SIDE} = '', [], {_PLACE} = '', arrayDistinct({_OF_SIDE}), "
-    f"arraySlice({_OF_SIDE}, toUInt32OrZero({_PLACE}) + 1, 1)))"
-)
-
 _GROUPS: dict[By, str] = {
     "job": "job_namespace AS namespace, job_name AS name",
-    "dataset": f"{_DATASETS} AS dataset, dataset.1 AS namespace, dataset.2 AS name",
+    "dataset": "substringIndex(dataset, '\\n', 1) AS namespace, substr(dataset, length(namespace) + 2) AS name",
     "path": "'' AS namespace, replaceRegexpAll(path, '\\\\d+', '*') AS name",
 }
 REPORT_COLUMNS = ("period", "namespace", "name", "kind", "action", "policy_version", "findings", "events")
@@ -74,8 +61,8 @@ REPORT_COLUMNS = ("period", "namespace", "name", "kind", "action", "policy_versi
 def report(store: Store, database: str, *, by: By, period: Period, days: int) -> list[Row]:
     """What kinds of personal data were found where, as REPORT_COLUMNS, over the last `days` days of the log.
 
-    `findings` counts values, `events` the events that held them. By `path`, the numbers in a path are `*`. The days
-    count back from the newest event. Raises NoFindings.
+    `findings` counts values, `events` the events that held them. By `dataset`, findings that belong to none are left
+    out. By `path`, the numbers in a path are `*`. The days count back from the newest event. Raises NoFindings.
     """
     columns = store.rows(
         "SELECT count() FROM system.columns WHERE database = {database:String} AND table = 'events' AND name IN "
@@ -84,14 +71,15 @@ def report(store: Store, database: str, *, by: By, period: Period, days: int) ->
     )
     if columns[0][0] != len(_FINDINGS):
         raise NoFindings(f"{database}.events has no columns privacy.*: run `proventrail migrate`")
+    of_dataset = " AND dataset != ''" if by == "dataset" else ""
     start = {"day": "toStartOfDay", "month": "toStartOfMonth"}[period]
     return store.rows(
         f"SELECT toDate({start}(received_at)) AS period, namespace, name, kind, action, policy_version, "
         "sum(number) AS findings, uniqExact(event_id) AS events FROM ("
         f"SELECT received_at, event_id, policy_version, kind, action, number, {_GROUPS[by]} FROM {database}.events "
         "ARRAY JOIN `privacy.path` AS path, `privacy.kind` AS kind, `privacy.action` AS action, "
-        "`privacy.count` AS number "
-        f"WHERE {_since(database)}) "
+        "`privacy.dataset` AS dataset, `privacy.count` AS number "
+        f"WHERE {_since(database)}{of_dataset}) "
         "GROUP BY period, namespace, name, kind, action, policy_version "
         "ORDER BY period DESC, findings DESC, namespace, name, kind, action, policy_version",
         {"days": str(days)},

@@ -39,6 +39,7 @@ _SERVICE_USERS = frozenset(
 )
 _SERVICE_DOMAINS = (".gserviceaccount.com", ".windows.net", ".compute.internal", ".ec2.internal", ".svc.cluster.local")
 _USER_PART_ENDS = re.compile(r"(?::[^\s/@\"'<>]{0,200})?@")
+_SERVICE = re.compile(r"(?:^|[\s\"'=,:(])([A-Za-z][\w\-]*)/$")
 _REPOSITORY = re.compile(r":[\w~./\-]{1,200}\.git\b")
 _PORT_OR_PATH = re.compile(r":(?:\d{2,5}\b|[\w~./\-]{1,200}(?:/|\.git\b))")
 
@@ -71,9 +72,10 @@ def _is_address(text: str, start: int, end: int, local: str, domain: str, at: st
         return False
     if _REPOSITORY.match(text, end) or (local in _SERVICE_USERS and (_PORT_OR_PATH.match(text, end) or local == "git")):
         return False
-    # Kerberos: `hive/host.example.com@EXAMPLE.COM` is a service.
-    before = text[max(0, start - 64) : start]
-    return not (before.endswith("/") and re.search(r"(?:^|[\s\"'=,:(])[A-Za-z][\w\-]*/$", before) is not None)
+    # Kerberos: `hive/host.example.com@EXAMPLE.COM` is a service; a realm is written in capitals.
+    service = _SERVICE.search(text[max(0, start - 64) : start])
+    realm = text[end - len(domain) : end].isupper()
+    return not (service is not None and (realm or service[1].lower() in _SERVICE_USERS))
 
 
 _INTERNATIONAL = re.compile(r"(?<![\w+.])(?<!\d[\-/])\+[ ]?\(?\d(?:[ ./()\-]{0,3}\d){6,16}(?!\d)")

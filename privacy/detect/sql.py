@@ -13,7 +13,8 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 # Its warnings quote the query, and no value of an event may reach a log.
-logging.getLogger("sqlglot").disabled = True
+# A filter, as `disabled` is undone by whoever configures logging.
+logging.getLogger("sqlglot").addFilter(lambda record: False)
 
 _LONGEST_PARSED = 200_000
 """Characters; the tree of a longer query costs more than its column names are worth."""
@@ -96,7 +97,8 @@ def _neighbours(lexemes: Sequence[_Lexeme], index: int, query: str) -> Iterator[
     """Name before a comparison or an assignment, found by the tokens alone: `email = '…'`, `lower(name) LIKE '…'`."""
     seen_operator = False
     depth = 0
-    for lexeme in reversed(lexemes[max(0, index - 40) : index]):
+    for at in range(index - 1, max(-1, index - 41), -1):
+        lexeme = lexemes[at]
         text = query[lexeme.start : lexeme.end].lower()
         if lexeme.kind in ("word", "quoted") and text not in _OPERATORS:
             if not seen_operator:
@@ -124,7 +126,9 @@ def _neighbours(lexemes: Sequence[_Lexeme], index: int, query: str) -> Iterator[
                     "crypt",
                 ):
                     continue
-                if text in ("password", "by", "identified"):
+                before = {query[word.start : word.end].lower() for word in lexemes[max(0, at - 3) : at]}
+                # `IDENTIFIED BY '…'`, `IDENTIFIED WITH sha256_password BY '…'`; not `GROUP BY 1`.
+                if text in ("password", "identified") or (text == "by" and "identified" in before):
                     yield "password"
                 return
             if text in ("set", "where", "or", "values", "select", "on", "having", "when", "then", "else"):

@@ -99,7 +99,7 @@ def test_a_legal_hold_blocks_with_a_clear_line(run: Commands) -> None:
     run("hold", "add", "--subject", subject, "--reason", "CASE-7", who="anna")
     assert f"{subject}\tCASE-7\tanna" in run("hold", "list").stdout
     blocked = run("erase", "--subject", subject, "--reason", "TICKET-1", "--approve", who="bert", code=1)
-    assert f"error: a legal hold on {subject} (by anna" in blocked.stderr
+    assert f"a legal hold on {subject} (by anna" in blocked.stderr
     run("hold", "remove", "--subject", subject, who="bert")
     run("erase", "--subject", subject, "--reason", "TICKET-1", "--approve", who="bert")
 

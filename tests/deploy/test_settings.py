@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -33,7 +34,9 @@ def test_a_sink_of_the_file_knows_both_servers(composed: dict[str, dict[str, Any
     assert clickhouse.password.get_secret_value() == environment["PROVENTRAIL_CLICKHOUSE_PASSWORD"]
 
 
-def test_an_authority_of_ones_own(composed: dict[str, dict[str, Any]]) -> None:
-    options = ("--clickhouse-url", "https://ch:8443", "--clickhouse-ca-cert", "/etc/ca.pem")
+def test_an_authority_of_ones_own(composed: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    authority = tmp_path / "ca.pem"
+    authority.touch()
+    options = ("--clickhouse-url", "https://ch:8443", "--clickhouse-ca-cert", str(authority))
     _, clickhouse = told(composed["sink-1"]["environment"], *options)
-    assert (clickhouse.url, clickhouse.ca_cert) == ("https://ch:8443", "/etc/ca.pem")
+    assert (clickhouse.url, clickhouse.ca_cert) == ("https://ch:8443", str(authority))

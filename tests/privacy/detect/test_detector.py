@@ -56,5 +56,13 @@ def test_a_password_before_a_host_is_no_address(detector: Detector) -> None:
     assert found(Detector({"email"}), "postgres://app:hunter2@db.example.com:5432/shop") == []
 
 
+def test_an_address_after_a_folder_is_one_and_a_kerberos_service_is_none(detector: Detector) -> None:
+    def found(text: str) -> list[str]:
+        return [text[span.start : span.end] for span in detector.scan(text)]
+
+    assert found("file/ann.lee@corp.com") == ["ann.lee@corp.com"]
+    assert found("HTTP/host.corp.com@CORP.COM") == found("hive/host.corp.com@corp.com") == []
+
+
 def test_every_kind_is_described() -> None:
     assert all(kind.description and kind.name == name for name, kind in KINDS.items())

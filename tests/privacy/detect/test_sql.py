@@ -36,6 +36,8 @@ def found(query: str, dialect: str = "") -> list[tuple[str, str]]:
         ('SELECT "jane@example.com" FROM t', []),
         ("SELECT * FROM t WHERE dt = '2024-11-24' AND amount > 4155552671", []),
         ("CREATE USER u IDENTIFIED BY 'pw123'", [("pw123", "password")]),
+        ("CREATE USER u IDENTIFIED WITH sha256_password BY 'pw123'", [("pw123", "password")]),
+        ("SELECT a FROM t GROUP BY 1 ORDER BY 2", []),
         ("SELECT $$ mail jane@example.com $$", [("jane@example.com", "email")]),
         ("not ( sql 'jane@example.com", [("jane@example.com", "email")]),
     ],
