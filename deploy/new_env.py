@@ -24,6 +24,17 @@ def cluster_id() -> str:
     return text
 
 
+def _vault_key() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _password() -> str:
+    return secrets.token_hex(32)
+
+
+_MAKE = {"KAFKA_CLUSTER_ID": cluster_id, "VAULT_KEY": _vault_key}
+
+
 def filled(example: str) -> str:
     """`example` with a value for each empty name; NAME_SHA256 is that of NAME, which must stand before it."""
     values: dict[str, str] = {}
@@ -34,7 +45,7 @@ def filled(example: str) -> str:
             if name.endswith(_HASH):
                 value = hashlib.sha256(values[name.removesuffix(_HASH)].encode()).hexdigest()
             else:
-                value = cluster_id() if name == "KAFKA_CLUSTER_ID" else secrets.token_hex(32)
+                value = _MAKE.get(name, _password)()
             values[name] = value
             line = f"{name}={value}"
         lines.append(line)

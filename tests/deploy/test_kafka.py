@@ -232,7 +232,13 @@ def running(service: Mapping[str, Any], cluster: Cluster, replace: Mapping[str, 
     """A process of the file with its own command and environment, but the addresses that `replace` names."""
     command = [replace.get(argument, argument) for argument in service["command"]]
     command = [argument for argument in command if argument]
-    environment = {**service["environment"], "PROVENTRAIL_BOOTSTRAP_SERVERS": cluster.bootstrap_servers}
+    environment = {
+        **service["environment"],
+        "PROVENTRAIL_BOOTSTRAP_SERVERS": cluster.bootstrap_servers,
+        "PROVENTRAIL_DATA_DIR": str(folder / "data"),
+        # No registry runs here: tests/interop/test_schema_registry.py has one.
+        "PROVENTRAIL_SCHEMA_REGISTRY_URL": "",
+    }
     log = BoundedLog(folder / f"{command[0]}.log")
     started = process.spawn([sys.executable, "-m", "proventrail.cli", *command], log, environment)
     try:
