@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Callable
 
 from proventrail.cli.drained import Backlog
+from proventrail.privacy.vault import Vault
+from proventrail.privacy.vault.records import open_record
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.storage.store import Store
 
 from .load import Coordinate, Outcome, digest
+from .road import Road
 
 _COORDINATE = "toString(raw_topic_id), raw_partition, raw_offset"
 
@@ -21,8 +24,11 @@ def wait_stored(servers: str, seconds: float, alive: Callable[[], object]) -> No
     backlog.close()
 
 
-def check(store: Store, outcome: Outcome, database: str = "proventrail") -> None:
-    """Compare what is stored with `outcome`: coordinates, ids, dead letters, and what is derived from the events."""
+def check(road: Road, store: Store, outcome: Outcome, database: str = "proventrail") -> None:
+    """Compare what is stored with `outcome`: coordinates, ids, dead letters, and what is derived from the events.
+
+    Dead letters are sealed: the vault of the road's refine workers opens them.
+    """
     events: dict[Coordinate, str] = {}
     for topic_id, partition, offset, event_id in store.rows(
         f"SELECT {_COORDINATE}, toString(event_id) FROM {database}.events"
@@ -32,7 +38,7 @@ def check(store: Store, outcome: Outcome, database: str = "proventrail") -> None
     repeats = [tuple(row) for row in store.rows(f"SELECT {_COORDINATE} FROM {database}.duplicate_deliveries")]
     letters = {
         tuple(row[:3]): row[3:]
-        for row in store.rows(f"SELECT {_COORDINATE}, reason, lower(hex(SHA256(value))) FROM {database}.dead_letters")
+        for row in store.rows(f"SELECT {_COORDINATE}, reason, hex(value) FROM {database}.dead_letters")
     }
     good = {at: record.event_id for at, record in outcome.records.items() if record.event_id is not None}
     bad = {at: record for at, record in outcome.records.items() if record.event_id is None}
@@ -45,7 +51,9 @@ def check(store: Store, outcome: Outcome, database: str = "proventrail") -> None
     assert set(events.values()) == set(good.values())
     assert letters.keys() == bad.keys()
     assert all(reason for reason, _ in letters.values())
-    assert {at: found for at, (_, found) in letters.items()} == {at: digest(r.value) for at, r in bad.items()}
+    with road.vault() as vault:
+        opened = {at: _opened(vault, at, bytes.fromhex(sealed)) for at, (_, sealed) in letters.items()}
+    assert {at: digest(value) for at, value in opened.items()} == {at: digest(r.value) for at, r in bad.items()}
 
     runs = store.rows(f"SELECT run_id, state FROM {database}.runs WHERE job_namespace = 'load'")
     assert set(runs) ^ {(run, "COMPLETE") for run in outcome.runs} == set()
@@ -54,3 +62,7 @@ def check(store: Store, outcome: Outcome, database: str = "proventrail") -> None
     assert set(edges) == outcome.edges
     links = store.rows(f"SELECT run_id, count() FROM {database}.lineage_edges GROUP BY run_id")
     assert sorted(links) == sorted((run, 1) for run in outcome.runs)
+
+
+def _opened(vault: Vault, at: Coordinate, sealed: bytes) -> bytes:
+    return open_record(vault, sealed, *at, "value") if sealed else b""

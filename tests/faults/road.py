@@ -10,8 +10,11 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from proventrail.cli.options import Target
+from proventrail.cli.vault_access import VaultAccess
 from proventrail.embedded.broker import free_port
 from proventrail.gateway.auth import ensure_token
+from proventrail.privacy.vault import Vault
 from proventrail.schemas.settings import ClickHouseSettings, KafkaSettings
 from proventrail.schemas.topics import topic_specs
 from proventrail.storage.store import ClientStore, connect
@@ -68,6 +71,10 @@ class Road:
 
     def log_of(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")[-3000:]
+
+    def vault(self) -> Vault:
+        """The vault that the refine workers share."""
+        return VaultAccess(Target(data_dir=self.folder)).open()
 
     def store(self) -> ClientStore:
         url = f"http://127.0.0.1:{self._port}"

@@ -45,7 +45,7 @@ def test_the_only_broker_is_killed_and_comes_back(alone: tuple[KafkaBroker, Road
         broker.start()
     sending.finish()
     wait_stored(road.servers, 180, road.check_alive)
-    check(road.store(), load.outcome)
+    check(road, road.store(), load.outcome)
 
 
 def test_each_of_three_brokers_is_killed_and_comes_back(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_each_of_three_brokers_is_killed_and_comes_back(tmp_path: Path) -> None:
             cluster.start(node)
         sending.finish()
         wait_stored(road.servers, 180, road.check_alive)
-        check(road.store(), load.outcome)
+        check(road, road.store(), load.outcome)
     finally:
         road.stop()
         cluster.stop()
@@ -82,7 +82,7 @@ def test_raw_topics_are_deleted_and_made_again(alone: tuple[KafkaBroker, Road]) 
         sender.finish()
         wait_stored(road.servers, 120, road.check_alive)
         outcome.add(load.outcome)
-        check(road.store(), outcome)
+        check(road, road.store(), outcome)
         admin = AdminClient({"bootstrap.servers": road.servers})
         for future in admin.delete_topics([LINEAGE_EVENTS, OPENLINEAGE]).values():
             future.result()

@@ -168,11 +168,13 @@ def test_the_store_is_away_for_a_while(road: Road, sinks: Sinks, client: FaultyS
         time.sleep(1)
         client.refused, client.away = 0, True
         wait_until(lambda: client.refused > 2)
-        assert sink.ready() == (False, "no answer (OperationalError)")
+        ready, why = sink.ready()
+        assert not ready
+        assert "no answer (OperationalError)" in why
         client.away = False
     sending.finish()
     wait_stored(road.servers, 120, sinks.check_alive)
-    check(client, load.outcome, dialect.database)
+    check(road, client, load.outcome, dialect.database)
     assert sink.ready()[0]
 
 
@@ -185,7 +187,7 @@ def test_answers_of_the_store_are_lost(road: Road, sinks: Sinks, client: FaultyS
     sending.finish()
     wait_stored(road.servers, 180, sinks.check_alive)
     client.lossy = 0
-    check(client, load.outcome, dialect.database)
+    check(road, client, load.outcome, dialect.database)
     assert client.lost > 3
 
 
@@ -206,7 +208,7 @@ def test_a_slow_store_holds_the_reading_back(road: Road, sinks: Sinks, client: F
     assert sink.ready()[0]
     client.slow = 0.0
     wait_stored(road.servers, 120, sinks.check_alive)
-    check(client, load.outcome, dialect.database)
+    check(road, client, load.outcome, dialect.database)
 
 
 def test_sinks_join_and_leave(road: Road, sinks: Sinks, threaded: Store, dialect: Dialect) -> None:
@@ -223,4 +225,4 @@ def test_sinks_join_and_leave(road: Road, sinks: Sinks, threaded: Store, dialect
     sinks.end(0)
     sending.finish()
     wait_stored(road.servers, 120, sinks.check_alive)
-    check(threaded, load.outcome, dialect.database)
+    check(road, threaded, load.outcome, dialect.database)

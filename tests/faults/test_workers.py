@@ -49,7 +49,7 @@ def test_workers_are_killed_at_random_points(road: Road, seed: int) -> None:
         road.start(name)
     sending.finish()
     wait_stored(road.servers, 120, road.check_alive)
-    check(road.store(), load.outcome)
+    check(road, road.store(), load.outcome)
 
 
 def test_workers_join_and_leave(road: Road) -> None:
@@ -69,7 +69,7 @@ def test_workers_join_and_leave(road: Road) -> None:
     road.start("refine-0")
     sending.finish()
     wait_stored(road.servers, 120, road.check_alive)
-    check(road.store(), load.outcome)
+    check(road, road.store(), load.outcome)
     assert {name: road.end(name) for name in ("refine-0", "refine-2", "sink")} == dict.fromkeys(
         ("refine-0", "refine-2", "sink"), 0
     )
