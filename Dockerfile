@@ -4,7 +4,7 @@ WORKDIR /src
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 COPY . .
 RUN python -m venv /opt/proventrail \
-    && /opt/proventrail/bin/pip install --constraint constraints.txt '.[server]' \
+    && /opt/proventrail/bin/pip install --constraint constraints.txt '.[server,postgres]' \
     && /opt/proventrail/bin/pip uninstall --yes pip setuptools
 
 FROM python:3.11-slim

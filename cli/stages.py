@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -18,6 +20,8 @@ from proventrail.streaming.garbage import spare_the_collector
 from proventrail.telemetry.logs import configure_logging
 from proventrail.telemetry.status import Ready, StatusServer
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 _status_port = click.option(
     "--status-port", type=int, default=0, help="Port of /health and /metrics of this stage; 0: any."
 )
@@ -29,6 +33,15 @@ _member = click.option(
 _status_host = click.option(
     "--status-host", default="127.0.0.1", show_default=True, help="Where /health and /metrics listen."
 )
+
+
+def _principals(role: str, may: str) -> Callable[[F], F]:
+    return click.option(
+        f"--{role}",
+        multiple=True,
+        metavar="User:NAME",
+        help=f"Who may {may}, where the cluster has an authorizer; may be repeated.",
+    )
 
 
 def stop_on_signals() -> threading.Event:
@@ -75,24 +88,22 @@ def _framed(target: Target, *topics: str) -> tuple[Resolver | None, Framing]:
     help="Copies of each partition; 3 on a cluster.",
 )
 @click.option("--retention-bytes", type=click.IntRange(1), default=4 << 30, show_default=True, help="Per partition.")
-@click.option(
-    "--producer",
-    "producers",
-    multiple=True,
-    metavar="User:NAME",
-    help="Who may write raw events, where the cluster has an authorizer; may be repeated.",
-)
+@_principals("producer", "write raw events")
+@_principals("refine", "do what refine does")
+@_principals("sink", "do what the sink does")
+@_principals("consumer", "read refined events and observations, in groups named NAME-…")
 @with_target
-def topics(target: Target, partitions: int, replication: int, retention_bytes: int, producers: tuple[str, ...]) -> None:
+def topics(
+    target: Target, partitions: int, replication: int, retention_bytes: int, **principals: tuple[str, ...]
+) -> None:
     """Create the pipeline's topics, and set the configuration of those that are there."""
     from proventrail.schemas.topics import topic_specs
-    from proventrail.streaming.access import allow_producers
+    from proventrail.streaming.access import allow
     from proventrail.streaming.admin import ensure_topics
 
     kafka = target.reached_kafka()
     made = ensure_topics(kafka, topic_specs(partitions, replication, retention_bytes))
-    if producers:
-        allow_producers(kafka, producers)
+    allow(kafka, principals)
     click.echo(f"created: {', '.join(made) or 'none, all were there'}")
 
 

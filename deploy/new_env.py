@@ -1,4 +1,5 @@
-"""Write a `.env` for docker-compose.yml: `.env.example` with a new random value for each name that is empty there.
+"""Write a `.env` for docker-compose.yml: `.env.example` with a new random value for each name that is empty there, but
+`VAULT_KEY_OLD`, which a rotation fills.
 
 Run it once: `python3 deploy/new_env.py [FILE]`. It needs Python alone, and replaces no file.
 """
@@ -32,7 +33,7 @@ def _password() -> str:
     return secrets.token_hex(32)
 
 
-_MAKE = {"KAFKA_CLUSTER_ID": cluster_id, "VAULT_KEY": _vault_key}
+_MAKE = {"KAFKA_CLUSTER_ID": cluster_id, "VAULT_KEY": _vault_key, "VAULT_KEY_OLD": str}
 
 
 def filled(example: str) -> str:

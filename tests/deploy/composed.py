@@ -41,3 +41,11 @@ def services(repo_dir: Path, values: Mapping[str, str]) -> dict[str, dict[str, A
         given = env_file(repo_dir / service["env_file"]) if "env_file" in service else {}
         service["environment"] = {**given, **service.get("environment", {})}
     return found
+
+
+def environment_here(service: Mapping[str, Any], repo_dir: Path) -> dict[str, str]:
+    """The environment of a service, files that are mounted from the repository named where they are."""
+    given: dict[str, str] = service["environment"]
+    mounts = (mount.split(":") for mount in service.get("volumes", []) if mount.startswith("./"))
+    places = {target: str(repo_dir / source) for source, target, *_ in mounts}
+    return {name: places.get(value, value) for name, value in given.items()}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import stat
 import subprocess
 import sys
 import tomllib
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,18 @@ from proventrail.cli.app import cli
 from proventrail.embedded.kafka_version import KAFKA_VERSION
 from proventrail.gateway.auth import TOKEN_VARIABLE
 from proventrail.storage.store import ClientStore
-from tests.deploy.composed import env_file, variables
+from tests.deploy.composed import env_file, environment_here, services, variables
 
 Services = dict[str, dict[str, Any]]
 
+OPTIONAL = {
+    "PUBLISH_ADDRESS",
+    "PUBLISH_GATEWAY_PORT",
+    "PUBLISH_CLICKHOUSE_PORT",
+    "POLICY_FILE",
+    # There is none before the first rotation.
+    "VAULT_KEY_OLD",
+}
 JOBS = {"topics", "schemas", "migrate", "schema-registry-volume"}
 STAGES = {"refine-1", "refine-2", "sink-1", "sink-2"}
 # Passwords never stand on a command line.
@@ -32,6 +42,7 @@ _NO_OPTION = {
     TOKEN_VARIABLE,
     # Named by PROVENTRAIL_VAULT_KEY.
     "VAULT_KEY",
+    "VAULT_KEY_OLD",
 }
 
 
@@ -62,9 +73,9 @@ def test_every_variable_is_in_the_example_and_none_besides(repo_dir: Path) -> No
 def test_no_secret_has_a_default(repo_dir: Path) -> None:
     text = (repo_dir / "docker-compose.yml").read_text()
     optional = {name for name in variables(text) if not re.search(rf"\${{{name}:\?", text)}
-    assert optional == {"PUBLISH_ADDRESS", "PUBLISH_GATEWAY_PORT", "PUBLISH_CLICKHOUSE_PORT"}
+    assert optional == OPTIONAL
     given = {name for name, value in env_file(repo_dir / ".env.example").items() if value}
-    assert given == optional
+    assert given == optional - {"VAULT_KEY_OLD"}
     literal = re.findall(r"(?i)^\s*\w*(?:password|token|secret)\w*: (?!\$\{)(.+)$", text, re.MULTILINE)
     assert literal == []
 
@@ -73,13 +84,14 @@ def test_a_new_env_has_every_value_and_matching_hashes(dot_env: Path, repo_dir: 
     values = env_file(dot_env)
     assert stat.S_IMODE(dot_env.stat().st_mode) == 0o600
     assert list(values) == list(env_file(repo_dir / ".env.example"))
-    assert all(values.values())
+    assert [name for name, value in values.items() if not value] == ["VAULT_KEY_OLD"]
+    assert len(base64.b64decode(values["VAULT_KEY"], validate=True)) == 32
     assert len(values["KAFKA_CLUSTER_ID"]) == 22
     hashes = [name for name in values if name.endswith("_SHA256")]
     assert len(hashes) == 3
     for name in hashes:
         assert values[name] == hashlib.sha256(values[name.removesuffix("_SHA256")].encode()).hexdigest()
-    secrets = [value for name, value in values.items() if not name.startswith("PUBLISH")]
+    secrets = [value for name, value in values.items() if name not in OPTIONAL]
     assert len(set(secrets)) == len(secrets)
 
 
@@ -152,9 +164,9 @@ def test_every_image_is_named_without_a_registry(composed: Services) -> None:
         assert re.search(r":[\w.]*\d[\w.]*$", service["image"])
 
 
-def parsed(service: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> click.Context:
+def parsed(service: dict[str, Any], repo_dir: Path, monkeypatch: pytest.MonkeyPatch) -> click.Context:
     """The context of the command that a service runs, its options from arguments and environment."""
-    for name, value in service["environment"].items():
+    for name, value in environment_here(service, repo_dir).items():
         monkeypatch.setenv(name, value)
     command, arguments = command_of(service)
     return command.make_context(command.name, arguments)
@@ -171,11 +183,11 @@ def command_of(service: dict[str, Any]) -> tuple[click.Command, list[str]]:
     return command, arguments
 
 
-def test_every_command_of_ours_parses(composed: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command_of_ours_parses(composed: Services, repo_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = {}
     for name, service in own(composed).items():
         with monkeypatch.context() as patch:
-            commands[name] = parsed(service, patch)
+            commands[name] = parsed(service, repo_dir, patch)
     assert set(commands) == {"topics", "schemas", "migrate", "gateway", "cli", *STAGES}
     assert commands["topics"].params["bootstrap_servers"] == "kafka-1:9092,kafka-2:9092,kafka-3:9092"
     assert commands["topics"].params["replication"] == 3
@@ -192,8 +204,9 @@ def test_every_command_of_ours_parses(composed: Services, monkeypatch: pytest.Mo
     assert all("schemas" in composed[name]["depends_on"] for name in ("gateway", *STAGES))
 
 
-def test_the_gateway_asks_every_stage(composed: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    stages = dict(stage.split("=", 1) for stage in parsed(composed["gateway"], monkeypatch).params["stages"])
+def test_the_gateway_asks_every_stage(composed: Services, repo_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = parsed(composed["gateway"], repo_dir, monkeypatch)
+    stages = dict(stage.split("=", 1) for stage in gateway.params["stages"])
     assert stages == {name: f"http://{name}:9100/health" for name in STAGES}
 
 
@@ -208,3 +221,40 @@ def test_every_variable_of_our_containers_is_one_that_we_read(composed: Services
         commands = _all_commands(cli) if name == "cli" else [command_of(service)[0]]
         known = {option.envvar for command in commands for option in command.params} | _NO_OPTION
         assert set(service["environment"]) <= known, name
+
+
+def test_refine_workers_and_commands_have_one_vault_whose_key_is_not_on_its_volume(composed: Services) -> None:
+    of_vault = {name: service for name, service in own(composed).items() if "VAULT_KEY" in service["environment"]}
+    assert of_vault.keys() == {"refine-1", "refine-2", "cli"}
+    for name, service in of_vault.items():
+        environment = service["environment"]
+        assert f"vault:{environment['PROVENTRAIL_DATA_DIR']}" in service["volumes"], name
+        assert environment["PROVENTRAIL_VAULT_KEY"] == "env:VAULT_KEY", name
+        assert "PROVENTRAIL_VAULT" not in environment, name
+    assert len({service["environment"]["VAULT_KEY"] for service in of_vault.values()}) == 1
+
+
+def test_the_policy_is_the_shipped_one_unless_named(composed: Services, repo_dir: Path, dot_env: Path) -> None:
+    for name in ("refine-1", "refine-2"):
+        file = Path(environment_here(composed[name], repo_dir)["PROVENTRAIL_POLICY"])
+        assert file.read_bytes() == files("proventrail.privacy.policy").joinpath("default.yaml").read_bytes()
+    values = {**env_file(dot_env), "POLICY_FILE": "./mine.yaml"}
+    mounts = services(repo_dir, values)["refine-2"]["volumes"]
+    assert "./mine.yaml:/etc/proventrail/policy.yaml:ro" in mounts
+
+
+def test_each_stage_is_a_kafka_user_of_its_own_and_no_stage_is_the_superuser(composed: Services) -> None:
+    users = {name: service["environment"].get("PROVENTRAIL_SASL_USERNAME") for name, service in own(composed).items()}
+    assert users == {
+        "topics": "proventrail",
+        "cli": "proventrail",
+        "refine-1": "refine",
+        "refine-2": "refine",
+        "sink-1": "sink",
+        "sink-2": "sink",
+        "gateway": "gateway",
+        "schemas": None,
+        "migrate": None,
+    }
+    # The registry is on the network of the brokers, and has no password for them.
+    assert not any("KAFKA" in name or "SASL" in name for name in composed["schema-registry"]["environment"])

