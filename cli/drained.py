@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.schemas.topics import DEADLETTER, RAW_TOPICS, REFINED
 from proventrail.streaming.admin import TopicError
-from proventrail.streaming.consuming import first_record
+from proventrail.streaming.consuming import committed, first_record
 from proventrail.streaming.errors import TOPIC_GONE, is_transient
 
 GROUPS: tuple[tuple[str, Sequence[str]], ...] = (
@@ -51,11 +51,10 @@ class Backlog:
                 raise TopicError(f"topic {topic} does not exist: create it with `proventrail topics`")
             partitions += [TopicPartition(topic, partition) for partition in found.partitions]
         behind = 0
-        for tp in consumer.committed(partitions, timeout=30):
-            if tp.error is not None:
-                raise KafkaException(tp.error)
+        for tp in committed(consumer, partitions):
             low, end = consumer.get_watermark_offsets(tp, timeout=30)
-            start = max(low, tp.offset, 0)
+            # A commit that lies outside is of a topic of the same name, which is gone.
+            start = tp.offset if low <= tp.offset <= end else low
             position = TopicPartition(tp.topic, tp.partition, start)
             # A transaction's marker at the end is an offset that nobody reads and commits.
             if not (0 < end - start <= _MARKERS and first_record(consumer, position) is None):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -23,8 +24,8 @@ from proventrail.schemas.settings import KafkaSettings
 from proventrail.schemas.topics import DEADLETTER, MAX_DEADLETTER_BYTES, OBSERVATIONS, RAW_TOPICS, REFINED
 from proventrail.stream_processors.refine import Refine, Refined
 from proventrail.stream_processors.steps.batch import RawBatch
-from proventrail.streaming.admin import TopicError, TopicIds
-from proventrail.streaming.consuming import membership, reposition
+from proventrail.streaming.admin import TopicIds
+from proventrail.streaming.consuming import committed, membership, patiently, reposition
 from proventrail.streaming.errors import NOT_OWNER, POSITION_GONE, TOPIC_GONE, is_transient
 from proventrail.telemetry import metrics
 
@@ -95,7 +96,6 @@ class RefineProcess:
         self._before_batch = before_batch or (lambda: None)
         self._topic_ids = TopicIds(kafka)
         self._ids: dict[str, str] = {}
-        self._ids_checked = 0.0
         self._positions: dict[Where, int] = {}
         self._in_flight: dict[Where, int] = {}
         self._newest: dict[Where, int] = {}
@@ -167,10 +167,17 @@ class RefineProcess:
         self._gather_seconds = _BUSY_SECONDS if len(messages) >= _BUSY_RECORDS else _IDLE_SECONDS
         self._next_records = _fitting(messages, self._next_records, self._batch_records)
         self._last_poll = started = time.monotonic()
-        if started - self._ids_checked > 1.0 and self._topics_changed():
-            return
         if not messages:
             self._settle()
+            return
+        try:
+            # Asked after they were read: so they are of the topic that has, or had, this id.
+            if self._topics_changed():
+                return
+        except KafkaException as error:
+            if not is_transient(error.args[0]):
+                raise
+            self._hold_back(messages, f"the brokers do not tell the ids of the topics ({error.args[0].name()})")
             return
         try:
             work = [self._refined_group(where, group) for where, group in _by_partition(messages)]
@@ -209,7 +216,7 @@ class RefineProcess:
             for message in failed:
                 self._handle(where, message.error())
             messages = [message for message in messages if message.error() is None]
-        if not messages or where not in self._positions or where[0] not in self._ids:
+        if not messages or where not in self._positions:
             return None
         raw = RawBatch(
             topic=where[0],
@@ -301,7 +308,8 @@ class RefineProcess:
             reposition(self._consumer, TopicPartition(message.topic(), message.partition(), offset))
 
     def _commit(self) -> None:
-        offsets = [TopicPartition(topic, p, offset) for (topic, p), offset in self._in_flight.items()]
+        # The id goes with the position: after a topic of the same name, it would be a position of another one.
+        offsets = [TopicPartition(t, p, offset, self._ids[t]) for (t, p), offset in self._in_flight.items()]
         self._in_flight = {}
         try:
             self._consumer.commit(offsets=offsets, asynchronous=False)
@@ -315,18 +323,21 @@ class RefineProcess:
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if partitions:
-            self._learn_ids()
-            starts = [self._start(consumer, tp) for tp in consumer.committed(partitions, timeout=30)]
+            # The id of a topic that is known already is renewed by `_topics_changed` alone, with all that follows.
+            self._ids |= self._topic_ids(sorted({tp.topic for tp in partitions} - self._ids.keys()))
+            starts = [self._start(tp) for tp in committed(consumer, partitions)]
             for tp in starts:
                 self._positions[tp.topic, tp.partition] = max(0, tp.offset)
             consumer.incremental_assign(starts)
         self._trouble = ""
 
-    def _start(self, consumer: Consumer, committed: TopicPartition) -> TopicPartition:
-        if committed.error is not None:
-            raise KafkaException(committed.error)
-        offset = committed.offset if committed.offset >= 0 else OFFSET_BEGINNING
-        return TopicPartition(committed.topic, committed.partition, offset)
+    def _start(self, committed: TopicPartition) -> TopicPartition:
+        """Where to go on: after the commit, unless that was of a topic of the same name which is gone."""
+        topic, offset, topic_id = committed.topic, committed.offset, committed.metadata
+        if offset >= 0 and topic_id and topic_id != self._ids.get(topic):
+            log.warning("%s[%d] was deleted and made again: reading it from its start", topic, committed.partition)
+            offset = -1
+        return TopicPartition(topic, committed.partition, offset if offset >= 0 else OFFSET_BEGINNING)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._settle(time.monotonic() + self._drain_seconds)
@@ -335,28 +346,18 @@ class RefineProcess:
             self._in_flight.pop((tp.topic, tp.partition), None)
         consumer.incremental_unassign(partitions)
 
-    def _learn_ids(self, seconds: float = 30.0) -> None:
-        self._ids = self._topic_ids(self._topics, seconds)
-        self._ids_checked = time.monotonic()
-
     def _topics_changed(self) -> bool:
-        """Whether a topic was made again; its partitions then start from the beginning, under its new id."""
-        before = self._ids
-        try:
-            self._learn_ids(seconds=4.0)
-        except TopicError:
-            self._ids_checked = time.monotonic()
-            return False
-        except KafkaException as error:
-            if not is_transient(error.args[0]):
-                raise
-            self._ids_checked = time.monotonic()
-            return False
-        changed = {topic for topic, topic_id in self._ids.items() if before.get(topic, topic_id) != topic_id}
+        """Whether a topic was made again; its partitions then start from the beginning, under its new id.
+
+        Raises KafkaException if the brokers do not tell.
+        """
+        now = self._topic_ids.existing(sorted(self._ids), 4.0)
+        changed = {topic for topic, topic_id in now.items() if topic_id != self._ids[topic]}
         if not changed:
             return False
         log.warning("topics %s were deleted and made again: reading them from their start", sorted(changed))
         self._settle()
+        self._ids |= now
         for topic, partition in [where for where in self._positions if where[0] in changed]:
             self._positions[topic, partition] = 0
             reposition(self._consumer, TopicPartition(topic, partition, 0))
@@ -374,7 +375,8 @@ class RefineProcess:
         """Records that retention removed before they were read are a loss: it is recorded, and reading goes on."""
         topic, partition = where
         position = self._positions[where]
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
+        ask = partial(self._consumer.get_watermark_offsets, TopicPartition(topic, partition), timeout=10)
+        low, high = patiently(ask)
         if position > high:
             raise RefineError(
                 f"{topic}[{partition}]: the position {position} lies behind the end {high}: the topic has lost records "

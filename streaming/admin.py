@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.schemas.topics import TopicSpec
-from proventrail.streaming.errors import is_transient
+from proventrail.streaming.errors import TOPIC_GONE, is_transient
 
 
 class TopicError(Exception):
@@ -72,6 +72,14 @@ class TopicIds:
 
     def __call__(self, names: Sequence[str], timeout: float = 30.0) -> dict[str, str]:
         """Topic name -> UUID. Raises TopicError if one is not there, KafkaException if no broker answers in time."""
+        found = self.existing(names, timeout)
+        for name in names:
+            if name not in found:
+                raise TopicError(f"topic {name} does not exist: create it with `proventrail topics`")
+        return found
+
+    def existing(self, names: Sequence[str], timeout: float = 30.0) -> dict[str, str]:
+        """Topic name -> UUID of those that are there. Raises KafkaException if no broker answers in time."""
         deadline = time.monotonic() + timeout
         while True:
             try:
@@ -89,9 +97,8 @@ class TopicIds:
             try:
                 ids[name] = _uuid_text(future.result().topic_id)
             except KafkaException as error:
-                if error.args[0].code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID):
-                    raise TopicError(f"topic {name} does not exist: create it with `proventrail topics`") from error
-                raise
+                if error.args[0].code() not in TOPIC_GONE:
+                    raise
         return ids
 
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from proventrail.streaming.errors import is_transient
+
+T = TypeVar("T")
 
 
 def membership(group: str, member: str | None) -> dict[str, object]:
@@ -13,6 +21,31 @@ def membership(group: str, member: str | None) -> dict[str, object]:
     """
     static = {"group.instance.id": member} if member else {}
     return {"group.id": group, "session.timeout.ms": 10_000, "heartbeat.interval.ms": 1_000, **static}
+
+
+def patiently(ask: Callable[[], T], seconds: float = 30.0) -> T:
+    """What `ask` gives, asked again for `seconds` while the brokers are electing leaders. Raises KafkaException."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if not is_transient(error.args[0]) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
+
+
+def committed(consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
+    """What the group has committed of `partitions`, waiting for a coordinator. Raises KafkaException."""
+
+    def ask() -> list[TopicPartition]:
+        found: list[TopicPartition] = consumer.committed(partitions, timeout=10)
+        for tp in found:
+            if tp.error is not None:
+                raise KafkaException(tp.error)
+        return found
+
+    return patiently(ask)
 
 
 def first_record(consumer: Consumer, at: TopicPartition, timeout: float = 5.0) -> int | None:

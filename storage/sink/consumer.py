@@ -13,10 +13,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import count, groupby
 from typing import TypeVar
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from proventrail.schemas.registry import RegistryUnavailable
 from proventrail.schemas.settings import KafkaSettings
@@ -25,7 +26,7 @@ from proventrail.storage.sink.partition import SinkPartition
 from proventrail.storage.sink.progress import Pending
 from proventrail.storage.sink.writer import Chunk, PartitionWriter, SinkError, Written
 from proventrail.streaming.admin import TopicIds
-from proventrail.streaming.consuming import membership
+from proventrail.streaming.consuming import committed, membership, patiently
 from proventrail.streaming.errors import NOT_OWNER, POSITION_GONE, is_transient
 from proventrail.telemetry import metrics
 
@@ -229,14 +230,14 @@ class Sink:
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         ids = self._topic_ids(sorted({tp.topic for tp in partitions}))
-        for tp in consumer.committed(partitions, timeout=30):
-            if tp.error is not None:
-                raise KafkaException(tp.error)
-            start = tp.offset if tp.offset >= 0 else OFFSET_BEGINNING
-            low = consumer.get_watermark_offsets(tp, timeout=30)[0] if start < 0 else start
+        for tp in committed(consumer, partitions):
+            # Where nothing was committed, the position is the first record that is there.
+            start = (
+                tp.offset if tp.offset >= 0 else patiently(partial(consumer.get_watermark_offsets, tp, timeout=10))[0]
+            )
             pending = Pending.from_metadata(tp.metadata)
             writer = self._factories[tp.topic](tp.partition)
-            held = SinkPartition(tp.topic, ids[tp.topic], tp.partition, low, pending, writer)
+            held = SinkPartition(tp.topic, ids[tp.topic], tp.partition, start, pending, writer)
             self._partitions[tp.topic, tp.partition] = held
             self._work.put((held, None))
         consumer.incremental_assign(

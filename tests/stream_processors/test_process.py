@@ -22,6 +22,7 @@ from proventrail.schemas.wire import confluent_prefix
 from proventrail.stream_processors.catalog import Catalog
 from proventrail.stream_processors.process import RefineError, RefineProcess
 from proventrail.stream_processors.refine import Place, Refine
+from proventrail.streaming.admin import TopicIds
 
 from ..conftest import MakeTopic, create_topic
 
@@ -197,6 +198,45 @@ def test_a_topic_made_again_is_read_from_its_start(bench: Bench, again: int) -> 
     assert len({row["raw_topic_id"] for row in rows}) == 2
     made_again = [row for row in rows if row["raw_topic_id"] != first[0]["raw_topic_id"]]
     assert len({row["event_id"] for row in made_again}) == again
+    assert not bench.failures
+
+
+def test_no_record_of_a_topic_made_again_at_once_goes_under_the_id_of_the_old_one(bench: Bench) -> None:
+    """Each time with more records than before, so that the position of the old topic is one of the new one too."""
+    bench.start()
+    admin = AdminClient({"bootstrap.servers": bench.servers})
+    accepted: set[tuple[str, int, int]] = set()
+    for n in (100, 400, 1600, 3000):
+        [topic_id] = TopicIds(bench.settings)([bench.raw]).values()
+        bench.send([event(i) for i in range(n)])
+        accepted |= {(topic_id, i % bench.partitions, i // bench.partitions) for i in range(n)}
+        bench.read(bench.refined, "refined_event", len(accepted))
+        admin.delete_topics([bench.raw])[bench.raw].result()
+        create_topic(bench.servers, bench.raw, bench.partitions)
+    rows = bench.read(bench.refined, "refined_event", bench.count(bench.refined))
+    assert {(str(row["raw_topic_id"]), row["raw_partition"], row["raw_offset"]) for row in rows} == accepted
+    assert not bench.failures
+
+
+def test_a_commit_of_a_topic_that_is_gone_is_not_taken_for_one_of_its_namesake(bench: Bench) -> None:
+    end = bench.start()
+    bench.send([event(i) for i in range(100)])
+    bench.read(bench.refined, "refined_event", 100)
+    end()
+    group = Consumer({"bootstrap.servers": bench.servers, "group.id": bench.group})
+    commits = group.committed([TopicPartition(bench.raw, p) for p in range(bench.partitions)], timeout=30)
+    assert [commit.offset for commit in commits] == [50, 50]
+    admin = AdminClient({"bootstrap.servers": bench.servers})
+    admin.delete_topics([bench.raw])[bench.raw].result()
+    create_topic(bench.servers, bench.raw, bench.partitions)
+    bench.send([event(i) for i in range(300)])
+    # As of a worker that was killed just when it committed what it had read of the old topic.
+    group.commit(offsets=commits, asynchronous=False)
+    group.close()
+    bench.start()
+    [topic_id] = TopicIds(bench.settings)([bench.raw]).values()
+    rows = bench.read(bench.refined, "refined_event", 400)
+    assert sum(str(row["raw_topic_id"]) == topic_id for row in rows) == 300
     assert not bench.failures
 
 
