@@ -11,6 +11,7 @@ import re
 
 _SCHEME = re.compile(r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://(?P<rest>.*)$", re.DOTALL)
 _AUTHORITY = re.compile(r"^(?P<host>\[[^\]]*\]|[^:/]*)(?::(?P<port>\d+))?$")
+_HOST = re.compile(r"[\w.\-]*(?::\d*)?|\[[^\]\s]*\](?::\d*)?")
 
 SCHEME_ALIASES = {
     "s3a": "s3",
@@ -80,7 +81,7 @@ def _authority(scheme: str, authority: str) -> str:
     # User and password are no part of a name, and a secret where they stand.
     container, at, host = authority.rpartition("@")
     if scheme in ("abfs", "wasb") and at:
-        return f"{container}@{host.lower()}"
+        return f"{container}@{_lowered(host)}"
     # A Kafka namespace may list its brokers.
     return ",".join(_host(scheme, part) for part in host.split(","))
 
@@ -88,10 +89,15 @@ def _authority(scheme: str, authority: str) -> str:
 def _host(scheme: str, authority: str) -> str:
     match = _AUTHORITY.match(authority)
     if match is None or not match["host"]:
-        return authority.lower()
-    host = match["host"].lower() if scheme not in ("s3", "gs", "oss", "cos") else match["host"]
+        return _lowered(authority)
+    host = _lowered(match["host"]) if scheme not in ("s3", "gs", "oss", "cos") else match["host"]
     port = match["port"] or DEFAULT_PORTS.get(scheme)
     return f"{host}:{port}" if port else host
+
+
+def _lowered(host: str) -> str:
+    """A host in lower case. What can be none stays as it is: a secret in it must be recognised by its form later on."""
+    return host.lower() if _HOST.fullmatch(host) else host
 
 
 def _object_key(scheme: str, namespace: str, name: str) -> str:
@@ -106,8 +112,8 @@ def _file(rest: str, name: str) -> tuple[str, str]:
     host, _, path = rest.partition("/")
     folder = path.rstrip("/")
     if folder:
-        return f"file://{host.lower()}/{folder}", name
-    return (f"file://{host.lower()}" if host else "file"), _file_path(name)
+        return f"file://{_lowered(host)}/{folder}", name
+    return (f"file://{_lowered(host)}" if host else "file"), _file_path(name)
 
 
 def _file_path(name: str) -> str:
@@ -117,6 +123,14 @@ def _file_path(name: str) -> str:
     return path.rstrip("/") or path[:1]
 
 
+HEXADECIMAL = "^[0-9A-Fa-f-]+$"
+
+
 def normalise_run_id(run_id: str) -> str:
-    """Run ids are compared without case: lower case, without white space around them."""
-    return run_id.strip().lower()
+    """Run ids are UUIDs, which are compared without case: lower case, without white space around them.
+
+    An id of other characters keeps its case. It may be a name in which case counts, or hold a secret, which is
+    recognised by its form.
+    """
+    trimmed = run_id.strip()
+    return trimmed.lower() if re.match(HEXADECIMAL, trimmed) else trimmed

@@ -39,6 +39,8 @@ _SERVICE_USERS = frozenset(
 )
 _SERVICE_DOMAINS = (".gserviceaccount.com", ".windows.net", ".compute.internal", ".ec2.internal", ".svc.cluster.local")
 _USER_PART_ENDS = re.compile(r"(?::[^\s/@\"'<>]{0,200})?@")
+_AUTHORITY = re.compile(r"(?:[^\w/.\-]|^)//$")
+"""Before the user part of a URI. `a//jane@example.com` is a path."""
 _SERVICE = re.compile(r"(?:^|[\s\"'=,:(])([A-Za-z][\w\-]*)/$")
 _REPOSITORY = re.compile(r":[\w~./\-]{1,200}\.git\b")
 _PORT_OR_PATH = re.compile(r":(?:\d{2,5}\b|[\w~./\-]{1,200}(?:/|\.git\b))")
@@ -67,15 +69,15 @@ def _is_address(text: str, start: int, end: int, local: str, domain: str, at: st
     ending = domain.rpartition(".")[2]
     if len(ending) < 2 or ending in _FILE_ENDINGS or domain.endswith(_SERVICE_DOMAINS):
         return False
-    if at == "@" and text[max(0, start - 2) : start] == "//" and not _USER_PART_ENDS.match(text, end):
+    if at == "@" and _AUTHORITY.search(text[max(0, start - 3) : start]) and not _USER_PART_ENDS.match(text, end):
         # The user (or the container) of a URI, on a host: `abfss://raw@account…`, `ssh://git@host`.
         return False
     if _REPOSITORY.match(text, end) or (local in _SERVICE_USERS and (_PORT_OR_PATH.match(text, end) or local == "git")):
         return False
-    # Kerberos: `hive/host.example.com@EXAMPLE.COM` is a service; a realm is written in capitals.
-    service = _SERVICE.search(text[max(0, start - 64) : start])
+    # Kerberos: `hive/host.example.com@EXAMPLE.COM` is a service; a realm is written in capitals, and
+    # `spark/jane@example.com` is a path.
     realm = text[end - len(domain) : end].isupper()
-    return not (service is not None and (realm or service[1].lower() in _SERVICE_USERS))
+    return not (realm and _SERVICE.search(text[max(0, start - 64) : start]))
 
 
 _INTERNATIONAL = re.compile(r"(?<![\w+.])(?<!\d[\-/])\+[ ]?\(?\d(?:[ ./()\-]{0,3}\d){6,16}(?!\d)")

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from proventrail.schemas.columns import arrow_schema
-from proventrail.schemas.naming import normalise_run_id
+from proventrail.schemas.naming import HEXADECIMAL, normalise_run_id
 from proventrail.stream_processors.steps.arrays import (
     constant,
     field,
@@ -51,6 +51,12 @@ def _column_lineage(columns: pa.RecordBatch, outputs: RefinedDatasets, names: Da
     return pa.ListArray.from_arrays(offsets_of(counts), struct_of(kind.value_type, fields), type=kind)
 
 
+def _run_ids(written: pa.Array) -> pa.Array:
+    """`normalise_run_id` of a whole column: nearly every id is another."""
+    trimmed = pc.utf8_trim_whitespace(written)
+    return pc.if_else(pc.match_substring_regex(trimmed, HEXADECIMAL), pc.utf8_lower(trimmed), trimmed)
+
+
 def assemble(raw: RawBatch, events: Events, names: DatasetNames, catalog_version: str) -> pa.RecordBatch:
     """One row per valid event, in the order of `events`."""
     c, n = events.columns, len(events.columns)
@@ -62,7 +68,7 @@ def assemble(raw: RawBatch, events: Events, names: DatasetNames, catalog_version
     inputs = RefinedDatasets(c.column("inputs"), names, "inputs")
     outputs = RefinedDatasets(all_outputs(c), names, "outputs")
     raw_run_id = text(field(run, "id"))
-    run_id = pc.utf8_lower(pc.utf8_trim_whitespace(raw_run_id))
+    run_id = _run_ids(raw_run_id)
     received = pa.array(raw.times, pa.int64()).take(events.rows)
     retention_class, regulations = governance(n, [inputs, outputs])
     version, code_location, code_version = transformations(run_facets, job_facets)

@@ -66,3 +66,17 @@ def test_an_address_after_a_folder_is_one_and_a_kerberos_service_is_none(detecto
 
 def test_every_kind_is_described() -> None:
     assert all(kind.description and kind.name == name for name, kind in KINDS.items())
+
+
+@pytest.mark.parametrize(
+    "text", ["orders/{}/x", "file/{}", "START/{}", "composer:us/{}", "projects/a/unknown//{}/x", "spark/{}:csv"]
+)
+def test_an_address_in_a_path_is_found(detector: Detector, text: str) -> None:
+    assert found(detector, text.format("ann.lee@corp.com")) == [("ann.lee@corp.com", "email")]
+
+
+@pytest.mark.parametrize(
+    "text", ["hive/node1.example.com@EXAMPLE.COM", "nn/host@REALM.ORG", "abfss://raw@account.example.com/x"]
+)
+def test_a_kerberos_service_and_a_container_are_no_addresses(detector: Detector, text: str) -> None:
+    assert found(detector, text) == []
