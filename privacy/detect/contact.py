@@ -41,7 +41,7 @@ _SERVICE_DOMAINS = (".gserviceaccount.com", ".windows.net", ".compute.internal",
 _USER_PART_ENDS = re.compile(r"(?::[^\s/@\"'<>]{0,200})?@")
 _AUTHORITY = re.compile(r"(?:[^\w/.\-]|^)//$")
 """Before the user part of a URI. `a//jane@example.com` is a path."""
-_SERVICE = re.compile(r"(?:^|[\s\"'=,:(])([A-Za-z][\w\-]*)/$")
+_SERVICE = re.compile(r"(?:^|[\s\"'=,:(])[A-Za-z][\w\-]*/$")
 _REPOSITORY = re.compile(r":[\w~./\-]{1,200}\.git\b")
 _PORT_OR_PATH = re.compile(r":(?:\d{2,5}\b|[\w~./\-]{1,200}(?:/|\.git\b))")
 

@@ -1,6 +1,7 @@
 """One `proventrail up` for the whole session, and the command line in this process.
 
 `pipeline`: an `Up` with a data folder of its own and free ports; tests share it, so each uses names of its own.
+`people`: its principals, of all roles; `people.run("rita", …)`.
 `run(*arguments)`: the command line; gives exit code, output, errors.
 """
 
@@ -18,7 +19,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -160,6 +161,43 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     up = Up(tmp_path_factory.mktemp("up") / "data")
     yield up
     up.end()
+
+
+class People:
+    """Principals of the pipeline, one or two of each role, who run commands under their tokens."""
+
+    ROLES: ClassVar = {"anna": "approver", "bert": "approver", "rita": "revealer", "otto": "auditor"}
+
+    def __init__(self, up: Up) -> None:
+        self._up = up
+        self._tokens: dict[str, str] = {}
+        for name, role in self.ROLES.items():
+            result = up.run("privacy", "principals", "add", name, "--role", role)
+            assert result.code == 0, result.errors
+            self._tokens[name] = result.output.strip()
+
+    def run(self, who: str, *arguments: str | Path, stdin: bytes = b"") -> Result:
+        """A command of `who`. The token is nowhere in what comes back."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PROVENTRAIL_PRINCIPAL_TOKEN", self._tokens[who])
+            result = self._up.run(*arguments, "--as", who, stdin=stdin)
+        assert self._tokens[who].encode() not in result.raw + result.errors.encode()
+        return result
+
+    def audited(self, action: str, **facet: str) -> int:
+        """How many audit events of an action, with this in their facet, the log has when all is stored."""
+        assert self._up.run("verify-delivery", "--wait").code == 0
+        wanted = [f"JSONExtractString(job_facets['proventrail_privacy'], '{k}') = '{v}'" for k, v in facet.items()]
+        [found] = self._up.sql(
+            "SELECT count() AS n FROM events WHERE "
+            + " AND ".join([f"job_namespace = 'proventrail' AND job_name = 'privacy.{action}'", *wanted])
+        )
+        return int(found["n"])
+
+
+@pytest.fixture(scope="session")
+def people(pipeline: Up) -> People:
+    return People(pipeline)
 
 
 @pytest.fixture
