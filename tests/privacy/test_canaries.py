@@ -120,7 +120,7 @@ def test_it_was_the_whole_road(road: Road) -> None:
     if road.up.instance.children["refine"]["restarts"]:
         log = (road.up.data_dir / "logs" / "refine.log").read_text()
         assert "a batch could not be anonymised (the vault" in log
-        assert "0600" in log
+        assert "(mode 0644): run" in log
 
 
 def test_the_spool_is_private_while_the_broker_is_away_and_empty_afterwards(road: Road, grep: Grep) -> None:
