@@ -74,9 +74,9 @@ def _is_address(text: str, start: int, end: int, local: str, domain: str, at: st
         return False
     if _REPOSITORY.match(text, end) or (local in _SERVICE_USERS and (_PORT_OR_PATH.match(text, end) or local == "git")):
         return False
-    # Kerberos: `hive/host.example.com@EXAMPLE.COM` is a service; a realm is written in capitals, and
-    # `spark/jane@example.com` is a path.
-    realm = text[end - len(domain) : end].isupper()
+    # Kerberos: `hive/host.example.com@EXAMPLE.COM` is a service on a host; a realm is written in capitals, or is the
+    # host's domain. `spark/jane@example.com` is a path.
+    realm = text[end - len(domain) : end].isupper() or local.endswith(f".{domain}")
     return not (realm and _SERVICE.search(text[max(0, start - 64) : start]))
 
 

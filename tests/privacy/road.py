@@ -259,7 +259,7 @@ class Road:
                 deadline = time.monotonic() + START_SECONDS
                 while low < high and (at := consumer.position([place])[0].offset) < high:
                     assert time.monotonic() < deadline, f"{topic}[{partition}] was read up to {at} of {high}"
-                    for message in consumer.consume(1000, 1.0):
+                    for message in consumer.consume(max(1, min(1000, high - max(at, low))), 1.0):
                         assert message.error() is None, message.error()
                         headers = [part for pair in message.headers() or [] for part in pair]
                         parts = (message.key(), message.value(), *headers)

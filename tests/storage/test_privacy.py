@@ -12,8 +12,7 @@ from proventrail.privacy.vault.journal import audit_event
 from proventrail.schemas.settings import ClickHouseSettings
 from proventrail.storage.dialect import Dialect
 from proventrail.storage.endpoint import Endpoint
-from proventrail.storage.engine import EMBEDDED_DIALECT, Engine
-from proventrail.storage.migrations import migrate
+from proventrail.storage.engine import Engine
 from proventrail.storage.privacy import By, NoFindings, logged_tombstones, occurrences, report
 from proventrail.storage.store import ClientStore, connect
 

@@ -18,7 +18,16 @@ from proventrail.schemas.columns import decode_batch
 from proventrail.schemas.openlineage import from_openlineage
 from proventrail.stream_processors.steps.anonymise import Anonymiser
 
-from .test_anonymise import corpus, event, refine, rows, with_canaries
+from .test_anonymise import (
+    GRAPH_MARKS,
+    assert_same_graph,
+    corpus,
+    event,
+    refine,
+    rows,
+    told_with,
+    with_canaries,
+)
 
 GROUPS = {kind.name: kind.group for kind in KINDS.values()}
 
@@ -54,6 +63,14 @@ def test_what_is_planted_everywhere_comes_out_nowhere(shared_dir: Path, vault: V
     twice = shipped(vault)(once)
     kept = [name for name in once.schema.names if name != "privacy"]
     assert twice.select(kept).equals(once.select(kept))
+
+
+SECRETS = ["AKIAIOSFODNN7EXAMPLQ", "DE89370400440532013000", "DE02120300000000202051", "4111111111111111"]
+
+
+@pytest.mark.parametrize("marks", [*GRAPH_MARKS, SECRETS])
+def test_lineage_is_the_same_graph(shared_dir: Path, vault: Vault, marks: list[str]) -> None:
+    assert_same_graph(told_with(shared_dir, marks), shipped(vault), marks != [""])
 
 
 def test_what_is_tokenised_opens_with_the_path_that_the_event_tells(tmp_path: Path, vault: Vault) -> None:
