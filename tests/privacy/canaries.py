@@ -90,6 +90,8 @@ _CORE = re.compile(rb"akiazqcanary[a-z]{8}|zqcanary\d{6}|49297731\d{6}|500105177
 
 FIXED = frozenset({"eventTime"})
 """What must parse, or the event is refused; it can hold no canary."""
+COUNTS = re.compile(r"\.dataQualityMetrics\.columnMetrics\.\w+\.(?:nullCount|distinctCount|count)$")
+"""Numbers that hold no canary: the shipped policy keeps them unseen, because they say how many and not what."""
 _FIRST = 100
 _FACETS = ("facets", "inputFacets", "outputFacets")
 
@@ -162,6 +164,8 @@ class Planter:
             return [self._facet(item, f"{path}[]") for item in value]
         if isinstance(value, str):
             return value + self.text(path)
+        if isinstance(value, int | float) and not isinstance(value, bool) and COUNTS.search(path) is None:
+            return self.number(path)
         return value
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 
 from proventrail.producers import Emitter
 from proventrail.schemas import avro
@@ -249,21 +249,26 @@ class Road:
         return {topic: b"\n".join(parts) for topic, parts in found.items()}
 
     def _records(self, names: Callable[[str], bool]) -> Iterator[tuple[str, list[bytes]]]:
+        """Read until each partition has said that it is at its end."""
         config = {**self.up.kafka.client_config(), "group.id": "canaries", "enable.auto.commit": False}
-        consumer = Consumer({**config, "fetch.message.max.bytes": 16 << 20})
-        for topic, told in consumer.list_topics(timeout=60).topics.items():
-            for partition in told.partitions if names(topic) else ():
-                place = TopicPartition(topic, partition, 0)
-                low, high = consumer.get_watermark_offsets(place, timeout=60)
-                consumer.assign([TopicPartition(topic, partition, low)])
-                deadline = time.monotonic() + START_SECONDS
-                while low < high and (at := consumer.position([place])[0].offset) < high:
-                    assert time.monotonic() < deadline, f"{topic}[{partition}] was read up to {at} of {high}"
-                    for message in consumer.consume(max(1, min(1000, high - max(at, low))), 1.0):
-                        assert message.error() is None, message.error()
-                        headers = [part for pair in message.headers() or [] for part in pair]
-                        parts = (message.key(), message.value(), *headers)
-                        yield topic, [p if isinstance(p, bytes) else str(p).encode() for p in parts if p is not None]
+        consumer = Consumer({**config, "fetch.message.max.bytes": 16 << 20, "enable.partition.eof": True})
+        topics = consumer.list_topics(timeout=60).topics
+        unread = {(topic, number) for topic, told in topics.items() if names(topic) for number in told.partitions}
+        consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for topic, number in sorted(unread)])
+        deadline = time.monotonic() + START_SECONDS
+        while unread:
+            assert time.monotonic() < deadline, f"these were not read to their end: {sorted(unread)}"
+            for message in consumer.consume(1000, _STEPS):
+                error = message.error()
+                if error is not None:
+                    assert error.code() == KafkaError._PARTITION_EOF, error.name()
+                    unread.discard((str(message.topic()), message.partition()))
+                    continue
+                parts = (message.key(), message.value(), *(part for pair in message.headers() or [] for part in pair))
+                yield (
+                    str(message.topic()),
+                    [part if isinstance(part, bytes) else str(part).encode() for part in parts if part is not None],
+                )
         consumer.close()
 
 
