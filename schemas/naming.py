@@ -121,16 +121,3 @@ def _file_path(name: str) -> str:
     match = re.match(r"^file:(?://(?=/))?(?P<path>/[^/].*|/)$", name, re.DOTALL)
     path = match["path"] if match else name
     return path.rstrip("/") or path[:1]
-
-
-HEXADECIMAL = "^[0-9A-Fa-f-]+$"
-
-
-def normalise_run_id(run_id: str) -> str:
-    """Run ids are UUIDs, which are compared without case: lower case, without white space around them.
-
-    An id of other characters keeps its case. It may be a name in which case counts, or hold a secret, which is
-    recognised by its form.
-    """
-    trimmed = run_id.strip()
-    return trimmed.lower() if re.match(HEXADECIMAL, trimmed) else trimmed

@@ -18,7 +18,7 @@ from proventrail.schemas.columns import encode_batch
 from proventrail.schemas.topics import MAX_MESSAGE_BYTES
 from proventrail.stream_processors.catalog import Catalog
 from proventrail.stream_processors.steps.anonymise import Anonymise, keep_all
-from proventrail.stream_processors.steps.assemble import assemble
+from proventrail.stream_processors.steps.assemble import assemble, comparable_run_ids
 from proventrail.stream_processors.steps.batch import RawBatch, Rejected
 from proventrail.stream_processors.steps.datasets import DatasetNames
 from proventrail.stream_processors.steps.decode import decode
@@ -113,7 +113,8 @@ class Refine:
         """
         events = validate(decode(raw, self._resolver))
         rejected = events.rejected
-        columns = self._anonymise(assemble(raw, events, self._names, self._catalog.version))
+        assembled = assemble(raw, events, self._names, self._catalog.version)
+        columns = comparable_run_ids(assembled, self._anonymise(assembled))
         values = encode_batch("refined_event", columns, self.framing)
         rows: list[int] = events.rows.to_pylist()
         if values and max(map(len, values)) > self._max_value_bytes:

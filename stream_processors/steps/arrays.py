@@ -17,13 +17,6 @@ def text(column: pa.Array) -> pa.Array:
     return pc.fill_null(column, "") if column.null_count else column
 
 
-def map_distinct(column: pa.Array, function: Callable[[str], str]) -> pa.Array:
-    """`function` applied to each distinct string, once."""
-    encoded = column.dictionary_encode()
-    mapped = pa.array([function(value) for value in encoded.dictionary.to_pylist()], pa.string())
-    return mapped.take(encoded.indices)
-
-
 def field(struct: pa.StructArray, name: str) -> pa.Array:
     """A field of a struct column; null where the struct is null."""
     return pc.struct_field(struct, name)

@@ -6,12 +6,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from proventrail.schemas.columns import arrow_schema
-from proventrail.schemas.naming import HEXADECIMAL, normalise_run_id
 from proventrail.stream_processors.steps.arrays import (
     constant,
     field,
     lengths,
-    map_distinct,
     no_lists,
     offsets_of,
     parents,
@@ -51,14 +49,8 @@ def _column_lineage(columns: pa.RecordBatch, outputs: RefinedDatasets, names: Da
     return pa.ListArray.from_arrays(offsets_of(counts), struct_of(kind.value_type, fields), type=kind)
 
 
-def _run_ids(written: pa.Array) -> pa.Array:
-    """`normalise_run_id` of a whole column: nearly every id is another."""
-    trimmed = pc.utf8_trim_whitespace(written)
-    return pc.if_else(pc.match_substring_regex(trimmed, HEXADECIMAL), pc.utf8_lower(trimmed), trimmed)
-
-
 def assemble(raw: RawBatch, events: Events, names: DatasetNames, catalog_version: str) -> pa.RecordBatch:
-    """One row per valid event, in the order of `events`."""
+    """One row per valid event, in the order of `events`. Run ids keep their case: `comparable_run_ids` comes last."""
     c, n = events.columns, len(events.columns)
     target = arrow_schema("refined_event")
     run, job, parent, emitter = (c.column(name) for name in ("run", "job", "parent", "emitter"))
@@ -68,7 +60,7 @@ def assemble(raw: RawBatch, events: Events, names: DatasetNames, catalog_version
     inputs = RefinedDatasets(c.column("inputs"), names, "inputs")
     outputs = RefinedDatasets(all_outputs(c), names, "outputs")
     raw_run_id = text(field(run, "id"))
-    run_id = _run_ids(raw_run_id)
+    run_id = pc.utf8_trim_whitespace(raw_run_id)
     received = pa.array(raw.times, pa.int64()).take(events.rows)
     retention_class, regulations = governance(n, [inputs, outputs])
     version, code_location, code_version = transformations(run_facets, job_facets)
@@ -88,7 +80,7 @@ def assemble(raw: RawBatch, events: Events, names: DatasetNames, catalog_version
         "job_namespace": text(field(job, "namespace")),
         "job_name": text(field(job, "name")),
         "run_id": run_id,
-        "raw_run_id": pc.if_else(pc.equal(run_id, raw_run_id), "", raw_run_id),
+        "raw_run_id": pc.if_else(pc.equal(pc.utf8_lower(run_id), raw_run_id), "", raw_run_id),
         **_parent_columns(parent),
         "nominal_start": c.column("nominal_start"),
         "nominal_end": c.column("nominal_end"),
@@ -121,11 +113,24 @@ def assemble(raw: RawBatch, events: Events, names: DatasetNames, catalog_version
     return pa.RecordBatch.from_arrays([found[name] for name in target.names], schema=target)
 
 
+def comparable_run_ids(assembled: pa.RecordBatch, anonymised: pa.RecordBatch) -> pa.RecordBatch:
+    """`anonymised` with its run ids in lower case, in which they are compared.
+
+    Detection has to see them as they were written, as the form of a secret tells it. What was put in the place of
+    personal data stays as it is.
+    """
+    columns = {name: anonymised[name] for name in anonymised.schema.names}
+    for name in ("run_id", "parent_run_id", "root_run_id"):
+        kept = pc.equal(assembled[name], columns[name])
+        columns[name] = pc.if_else(kept, pc.utf8_lower(columns[name]), columns[name])
+    return pa.RecordBatch.from_arrays(list(columns.values()), schema=anonymised.schema)
+
+
 def _parent_columns(parent: pa.StructArray) -> dict[str, pa.Array]:
     ids = ("run_id", "root_run_id")
     found: dict[str, pa.Array] = {}
     for name in ("job_namespace", "job_name", "run_id", "root_job_namespace", "root_job_name", "root_run_id"):
         column = text(field(parent, name))
         target = name if name.startswith("root") else f"parent_{name}"
-        found[target] = map_distinct(column, normalise_run_id) if name in ids else column
+        found[target] = pc.utf8_trim_whitespace(column) if name in ids else column
     return found

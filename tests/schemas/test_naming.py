@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proventrail.schemas.naming import normalise_dataset, normalise_run_id
+from proventrail.schemas.naming import normalise_dataset
 
 RULES = [
     ("s3a://Bucket", "/a/b/", "s3://Bucket", "a/b"),
@@ -53,15 +53,8 @@ def test_no_password_stays(host: str) -> None:
     assert "hunter2" not in namespace
 
 
-@given(st.text())
-def test_run_ids_compare_without_case(run_id: str) -> None:
-    assert normalise_run_id(f" {run_id.upper()} ") == normalise_run_id(run_id.upper())
-
-
-def test_only_uuids_and_hosts_are_put_into_lower_case() -> None:
-    """The form of a secret tells it, so case must be left to it where none can be a UUID or a host."""
-    assert normalise_run_id("EA041791-68BC-4AE1-BD89-4C8106A157E4") == "ea041791-68bc-4ae1-bd89-4c8106a157e4"
-    assert normalise_run_id("Nightly 7 AKIAIOSFODNN7EXAMPLE") == "Nightly 7 AKIAIOSFODNN7EXAMPLE"
+def test_only_hosts_are_put_into_lower_case() -> None:
+    """The form of a secret tells it, so case must be left to it where none can be a host."""
     assert normalise_dataset("postgres://DB.Corp.com", "t")[0] == "postgres://db.corp.com:5432"
     assert (
         normalise_dataset("trino://DB key=AKIAIOSFODNN7EXAMPLE", "t")[0] == "trino://DB key=AKIAIOSFODNN7EXAMPLE:8080"

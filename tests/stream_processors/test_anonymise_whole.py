@@ -73,6 +73,16 @@ def test_lineage_is_the_same_graph(shared_dir: Path, vault: Vault, marks: list[s
     assert_same_graph(told_with(shared_dir, marks), shipped(vault), marks != [""])
 
 
+def test_run_ids_are_compared_without_case_and_a_key_in_one_is_found(vault: Vault) -> None:
+    parent = {"run_id": " Nightly-7 ", "job_namespace": "n", "job_name": "p"}
+    told = [event(0, run={"id": "RUN-7"}, parent=parent), event(1, run={"id": "RUN AKIAIOSFODNN7EXAMPLQ"})]
+    plain, secret = rows(refine(told, shipped(vault)))
+    assert (plain["run_id"], plain["raw_run_id"], plain["parent_run_id"]) == ("run-7", "RUN-7", "nightly-7")
+    for name in ("run_id", "raw_run_id"):
+        assert "akiaiosfodnn7examplq" not in secret[name].lower()
+        assert "redacted" in secret[name]
+
+
 def test_what_is_tokenised_opens_with_the_path_that_the_event_tells(tmp_path: Path, vault: Vault) -> None:
     path = tmp_path / "p.yaml"
     path.write_text("version: 1\nname: t\nkinds: {default: redact}\nrules: [{path: actor, transform: tokenise}]")

@@ -36,7 +36,7 @@ def event(i: int = 0, **fields: Any) -> Json:
         "time": 1_700_000_000_000_000 + i,
         "kind": "RUN",
         "type": "START",
-        "run": {"id": f"ABBA-{i % 5}"},
+        "run": {"id": f"RUN-{i % 5}"},
         "job": {"namespace": "n", "name": f"j{i % 3}"},
         "inputs": [{"namespace": "s3a://B", "name": f"/in/{i % 4}/"}],
         "outputs": [{"namespace": "s3://B", "name": "out"}],
@@ -60,7 +60,7 @@ def letters(done: Refined) -> list[Json]:
 def test_a_row_carries_its_coordinates_and_normal_names() -> None:
     [row] = rows(refine([avro.encode("lineage_event", event(7))]))
     assert (row["raw_topic_id"], row["raw_partition"], row["raw_offset"]) == (TOPIC_ID, 2, 0)
-    assert (row["run_id"], row["raw_run_id"]) == ("abba-2", "ABBA-2")
+    assert (row["run_id"], row["raw_run_id"]) == ("run-2", "RUN-2")
     given_, kept = row["inputs"][0], row["outputs"][0]
     assert (given_["namespace"], given_["name"]) == ("s3://B", "in/3")
     assert (given_["raw_namespace"], given_["raw_name"]) == ("s3a://B", "/in/3/")
