@@ -7,9 +7,19 @@ from confluent_kafka import KafkaError
 TRANSIENT = frozenset(
     {
         KafkaError._TRANSPORT,
+        KafkaError._FAIL,
         KafkaError._ALL_BROKERS_DOWN,
+        # A broker left the cluster, or answered under another id, while it was asked.
+        KafkaError._DESTROY_BROKER,
         KafkaError._TIMED_OUT,
+        KafkaError._TIMED_OUT_QUEUE,
         KafkaError._RESOLVE,
+        KafkaError._WAIT_COORD,
+        KafkaError._RETRY,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.KAFKA_STORAGE_ERROR,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.REQUEST_TIMED_OUT,
