@@ -25,7 +25,7 @@ from proventrail.schemas.topics import DEADLETTER, MAX_DEADLETTER_BYTES, OBSERVA
 from proventrail.stream_processors.refine import Refine, Refined
 from proventrail.stream_processors.steps.batch import RawBatch
 from proventrail.streaming.admin import TopicIds
-from proventrail.streaming.consuming import committed, membership, patiently, reposition
+from proventrail.streaming.consuming import committed, membership, patiently, rejoining, reposition
 from proventrail.streaming.errors import NOT_OWNER, POSITION_GONE, TOPIC_GONE, is_transient
 from proventrail.telemetry import metrics
 
@@ -105,18 +105,16 @@ class RefineProcess:
         self._gather_seconds = _IDLE_SECONDS
         self._next_records = min(batch_records, _FIRST_RECORDS)
         self._stop = threading.Event()
-        self._consumer = Consumer(
-            {
-                "partition.assignment.strategy": "cooperative-sticky",
-                "queued.max.messages.kbytes": 32_768,
-                "fetch.message.max.bytes": 4 << 20,
-                "fetch.wait.max.ms": 20,
-                **kafka.client_config(),
-                **_checked(consumer_config or {}, _SAFE),
-                **membership(group, member),
-            },
-            logger=log,
-        )
+        self._consumer_config = {
+            "partition.assignment.strategy": "cooperative-sticky",
+            "queued.max.messages.kbytes": 32_768,
+            "fetch.message.max.bytes": 4 << 20,
+            "fetch.wait.max.ms": 20,
+            **kafka.client_config(),
+            **_checked(consumer_config or {}, _SAFE),
+            **membership(group, member),
+        }
+        self._consumer = Consumer(self._consumer_config, logger=log)
         self._producer = Producer(
             {
                 "linger.ms": 5,
@@ -146,6 +144,14 @@ class RefineProcess:
     def run(self, stop: threading.Event) -> None:
         """Work until `stop`; then finish what is in flight and leave the group. Raises RefineError, KafkaException."""
         self._stop = stop
+        rejoining(lambda: self._work(stop), self._join_anew)
+
+    def _join_anew(self) -> None:
+        """As a worker that was killed: what was not committed is refined again."""
+        self._positions, self._in_flight = {}, {}
+        self._consumer = Consumer(self._consumer_config, logger=log)
+
+    def _work(self, stop: threading.Event) -> None:
         self._trouble = "waiting for partitions"
         self._consumer.subscribe(list(self._topics), on_assign=self._assigned, on_revoke=self._revoked)
         try:
@@ -366,6 +372,8 @@ class RefineProcess:
     def _handle(self, where: Where, error: KafkaError | None) -> None:
         if error is None or is_transient(error) or error.code() in TOPIC_GONE:
             return
+        if error.code() == KafkaError._FATAL:
+            raise KafkaException(error)
         if error.code() not in POSITION_GONE:
             raise RefineError(f"{where[0]}[{where[1]}]: reading failed with {error.name()}")
         if where in self._positions and not self._topics_changed():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -9,6 +10,8 @@ from typing import TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from proventrail.streaming.errors import is_transient
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -21,6 +24,29 @@ def membership(group: str, member: str | None) -> dict[str, object]:
     """
     static = {"group.instance.id": member} if member else {}
     return {"group.id": group, "session.timeout.ms": 10_000, "heartbeat.interval.ms": 1_000, **static}
+
+
+_FENCED_AGAIN_SECONDS = 60.0
+
+
+def rejoining(work: Callable[[], None], join_anew: Callable[[], None]) -> None:
+    """Do `work`; where it raises because the group has fenced its static member, `join_anew` and go on.
+
+    A broker that is killed may have taken a member's wish to join, and not have answered: the member asks again as a
+    new one, and what it still does as the old one is fenced, which librdkafka calls fatal. Fenced once more within a
+    minute, there is another process of the same name: that raises the KafkaException.
+    """
+    fenced: float | None = None
+    while True:
+        try:
+            return work()
+        except KafkaException as error:
+            again = fenced is not None and time.monotonic() - fenced < _FENCED_AGAIN_SECONDS
+            if again or error.args[0].code() not in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID):
+                raise
+            log.warning("the group has fenced this worker; joining it anew")
+            fenced = time.monotonic()
+            join_anew()
 
 
 def patiently(ask: Callable[[], T], seconds: float = 30.0) -> T:

@@ -17,7 +17,7 @@ from functools import partial
 from itertools import count, groupby
 from typing import TypeVar
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from proventrail.schemas.registry import RegistryUnavailable
 from proventrail.schemas.settings import KafkaSettings
@@ -26,7 +26,7 @@ from proventrail.storage.sink.partition import SinkPartition
 from proventrail.storage.sink.progress import Pending
 from proventrail.storage.sink.writer import Chunk, PartitionWriter, SinkError, Written
 from proventrail.streaming.admin import TopicIds
-from proventrail.streaming.consuming import committed, membership, patiently
+from proventrail.streaming.consuming import committed, membership, patiently, rejoining
 from proventrail.streaming.errors import NOT_OWNER, POSITION_GONE, is_transient
 from proventrail.telemetry import metrics
 
@@ -80,24 +80,22 @@ class Sink:
         self._idle = threading.Condition()
         self._last_poll = 0.0
         self._paused = False
-        self._consumer = Consumer(
-            {
-                **kafka.client_config(),
-                **membership(group, member),
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                # A position that retention has overtaken is a loss: it must be an error, never a silent jump.
-                "auto.offset.reset": "error",
-                "partition.assignment.strategy": "cooperative-sticky",
-                "isolation.level": "read_committed",
-                "queued.max.messages.kbytes": 32_768,
-                "fetch.message.max.bytes": 4 << 20,
-                "fetch.wait.max.ms": 50,
-                "enable.partition.eof": False,
-                "statistics.interval.ms": 0,
-            },
-            logger=log,
-        )
+        self._consumer_config: dict[str, object] = {
+            **kafka.client_config(),
+            **membership(group, member),
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            # A position that retention has overtaken is a loss: it must be an error, never a silent jump.
+            "auto.offset.reset": "error",
+            "partition.assignment.strategy": "cooperative-sticky",
+            "isolation.level": "read_committed",
+            "queued.max.messages.kbytes": 32_768,
+            "fetch.message.max.bytes": 4 << 20,
+            "fetch.wait.max.ms": 50,
+            "enable.partition.eof": False,
+            "statistics.interval.ms": 0,
+        }
+        self._consumer = Consumer(self._consumer_config, logger=log)
 
     # -- readiness -----------------------------------------------------------------------------------------------------
 
@@ -122,16 +120,7 @@ class Sink:
         for thread in writing:
             thread.start()
         try:
-            self._consumer.subscribe(list(self._factories), on_assign=self._assigned, on_revoke=self._revoked)
-            next_idle_commit = 0.0
-            while not stop.is_set():
-                self._poll()
-                self._submit_due(time.monotonic())
-                if time.monotonic() >= next_idle_commit:
-                    self._commit_positions()
-                    self._measure_lag()
-                    next_idle_commit = time.monotonic() + 1.0
-            self._drain()
+            rejoining(lambda: self._read(stop), self._join_anew)
         finally:
             for _ in writing:
                 self._work.put(None)
@@ -139,6 +128,26 @@ class Sink:
             for thread in writing:
                 thread.join(max(0.0, deadline - time.monotonic()))
             self._consumer.close()
+
+    def _read(self, stop: threading.Event) -> None:
+        self._consumer.subscribe(list(self._factories), on_assign=self._assigned, on_revoke=self._revoked)
+        next_idle_commit = 0.0
+        while not stop.is_set():
+            self._poll()
+            self._submit_due(time.monotonic())
+            if time.monotonic() >= next_idle_commit:
+                self._commit_positions()
+                self._measure_lag()
+                next_idle_commit = time.monotonic() + 1.0
+        self._drain()
+
+    def _join_anew(self) -> None:
+        """As a sink that was killed: what was announced and not confirmed is written again, and found stored."""
+        self._joined = False
+        self._release(list(self._partitions.values()))
+        self._partitions = {}
+        self._consumer.close()
+        self._consumer = Consumer(self._consumer_config, logger=log)
 
     def _poll(self) -> None:
         if self._failure is not None:
@@ -197,6 +206,8 @@ class Sink:
                 "sink was away, or the topic was made again). `proventrail verify-delivery` lists what is missing; "
                 "then reset the sink's consumer group to the earliest offset"
             )
+        if error.code() == KafkaError._FATAL:
+            raise KafkaException(error)
         raise SinkError(f"{where}: reading failed with {error.name()}")
 
     def _submit_due(self, now: float) -> None:
@@ -217,6 +228,8 @@ class Sink:
             )
         except KafkaException as error:
             cause = error.args[0]
+            if cause.code() == KafkaError._FATAL:
+                raise
             if cause.code() not in NOT_OWNER and not is_transient(cause):
                 raise SinkError(
                     f"{held.topic}[{held.partition}]: announcing an insert failed with {cause.name()}"
@@ -252,13 +265,15 @@ class Sink:
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         leaving = [self._partitions.pop((tp.topic, tp.partition), None) for tp in partitions]
         held = [state for state in leaving if state is not None]
-        for state in held:
-            state.revoked = True
-        self._wait_written(held, time.monotonic() + self._revoke_seconds)
+        self._release(held)
         self._commit_of(held)
         consumer.incremental_unassign(partitions)
 
-    def _wait_written(self, held: list[SinkPartition], deadline: float) -> None:
+    def _release(self, held: list[SinkPartition]) -> None:
+        """Wait until what is being written is written, as long as others can wait."""
+        for state in held:
+            state.revoked = True
+        deadline = time.monotonic() + self._revoke_seconds
         with self._idle:
             while any(state.writing for state in held) and self._failure is None and time.monotonic() < deadline:
                 self._idle.wait(0.1)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from proventrail.embedded.broker import KafkaBroker
@@ -23,6 +23,7 @@ from proventrail.stream_processors.catalog import Catalog
 from proventrail.stream_processors.process import RefineError, RefineProcess
 from proventrail.stream_processors.refine import Place, Refine
 from proventrail.streaming.admin import TopicIds
+from proventrail.streaming.consuming import membership
 
 from ..conftest import MakeTopic, create_topic
 
@@ -238,6 +239,29 @@ def test_a_commit_of_a_topic_that_is_gone_is_not_taken_for_one_of_its_namesake(b
     rows = bench.read(bench.refined, "refined_event", 400)
     assert sum(str(row["raw_topic_id"]) == topic_id for row in rows) == 300
     assert not bench.failures
+
+
+def _take_the_place_of(bench: Bench, member: str) -> None:
+    """Join the group under the name of another worker, and be gone."""
+    config = {"bootstrap.servers": bench.servers, "partition.assignment.strategy": "cooperative-sticky"}
+    ghost = Consumer({**config, **membership(bench.group, member)})
+    ghost.subscribe([bench.raw])
+    bench.wait(lambda: ghost.poll(0.1) is None and bool(ghost.assignment()))
+    ghost.close()
+
+
+def test_a_worker_that_the_group_has_fenced_once_joins_it_anew(bench: Bench) -> None:
+    end = bench.start(member="m")
+    bench.send([event(i) for i in range(100)])
+    assert len(bench.coordinates(100)) == 100
+    _take_the_place_of(bench, "m")
+    bench.send([event(i) for i in range(100, 200)])
+    assert len(bench.coordinates(200)) == 200
+    assert not bench.failures
+    _take_the_place_of(bench, "m")
+    bench.wait(lambda: bool(bench.failures))
+    assert isinstance(bench.failures[0], KafkaException), "twice within a minute: there are two of that name"
+    end()
 
 
 def test_records_that_expired_unread_are_recorded(bench: Bench) -> None:
