@@ -23,7 +23,8 @@ from proventrail.schemas.registry import RegistryUnavailable
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.schemas.topics import CATALOG
 from proventrail.schemas.yaml_file import YamlError, read_yaml
-from proventrail.streaming.consuming import reposition
+from proventrail.streaming.consuming import patiently, reposition
+from proventrail.streaming.errors import is_transient
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ class CatalogFollower:
         Raises RegistryUnavailable where an entry needs a schema registry that is away.
         """
         partition = TopicPartition(self._topic, 0, 0)
-        low, end = self._consumer.get_watermark_offsets(partition, timeout=timeout)
+        low, end = patiently(lambda: self._consumer.get_watermark_offsets(partition, timeout=5), timeout)
         partition.offset = low
         self._consumer.assign([partition])
         deadline = time.monotonic() + timeout
@@ -206,7 +207,7 @@ class CatalogFollower:
         for message in messages:
             error = message.error()
             if error is not None:
-                if not error.retriable():
+                if not is_transient(error):
                     raise KafkaException(error)
                 continue
             namespace, _, name = (message.key() or b"").decode().partition("\n")
