@@ -330,7 +330,7 @@ class RefineProcess:
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if partitions:
             # The id of a topic that is known already is renewed by `_topics_changed` alone, with all that follows.
-            self._ids |= self._topic_ids(sorted({tp.topic for tp in partitions} - self._ids.keys()))
+            self._ids |= self._topic_ids.awaited(sorted({tp.topic for tp in partitions} - self._ids.keys()))
             starts = [self._start(tp) for tp in committed(consumer, partitions)]
             for tp in starts:
                 self._positions[tp.topic, tp.partition] = max(0, tp.offset)

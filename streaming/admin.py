@@ -78,6 +78,17 @@ class TopicIds:
                 raise TopicError(f"topic {name} does not exist: create it with `proventrail topics`")
         return found
 
+    def awaited(self, names: Sequence[str], timeout: float = 30.0) -> dict[str, str]:
+        """As a call, for topics that are known to be: a broker that has just started learns of them a little later."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return self(names, timeout)
+            except TopicError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.05)
+
     def existing(self, names: Sequence[str], timeout: float = 30.0) -> dict[str, str]:
         """Topic name -> UUID of those that are there. Raises KafkaException if no broker answers in time."""
         deadline = time.monotonic() + timeout
@@ -132,21 +143,8 @@ def ensure_topics(kafka: KafkaSettings, specs: Iterable[TopicSpec], timeout: flo
             )
     _set_configuration(admin, [spec for spec in wanted.values() if spec.name in there and spec.config])
     names = [spec.name for spec in missing]
-    _await(TopicIds(kafka), names)
+    TopicIds(kafka).awaited(names)
     return names
-
-
-def _await(ids: TopicIds, names: Sequence[str]) -> None:
-    """The controller has made them; brokers learn of it a little later."""
-    deadline = time.monotonic() + 30
-    while names:
-        try:
-            ids(names)
-            return
-        except TopicError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
 
 
 def _set(name: str, value: str) -> ConfigEntry:

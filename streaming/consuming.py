@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from proventrail.streaming.errors import is_transient
+from proventrail.streaming.errors import TOPIC_GONE, is_transient
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +50,17 @@ def rejoining(work: Callable[[], None], join_anew: Callable[[], None]) -> None:
 
 
 def patiently(ask: Callable[[], T], seconds: float = 30.0) -> T:
-    """What `ask` gives, asked again for `seconds` while the brokers are electing leaders. Raises KafkaException."""
+    """What `ask` gives of partitions that are there, asked again for `seconds`. Raises KafkaException.
+
+    Brokers that are electing leaders cannot tell, and one that has just started does not know of any topic yet.
+    """
     deadline = time.monotonic() + seconds
     while True:
         try:
             return ask()
         except KafkaException as error:
-            if not is_transient(error.args[0]) or time.monotonic() > deadline:
+            passes = is_transient(error.args[0]) or error.args[0].code() in TOPIC_GONE
+            if not passes or time.monotonic() > deadline:
                 raise
         time.sleep(0.1)
 

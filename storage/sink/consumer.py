@@ -242,7 +242,7 @@ class Sink:
     # -- group membership ----------------------------------------------------------------------------------------------
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        ids = self._topic_ids(sorted({tp.topic for tp in partitions}))
+        ids = self._topic_ids.awaited(sorted({tp.topic for tp in partitions}))
         for tp in committed(consumer, partitions):
             # Where nothing was committed, the position is the first record that is there.
             start = (
