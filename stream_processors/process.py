@@ -314,6 +314,9 @@ class RefineProcess:
             reposition(self._consumer, TopicPartition(message.topic(), message.partition(), offset))
 
     def _commit(self) -> None:
+        # While it waited, the partitions may have been revoked, and committed on that occasion.
+        if not self._in_flight:
+            return
         # The id goes with the position: after a topic of the same name, it would be a position of another one.
         offsets = [TopicPartition(t, p, offset, self._ids[t]) for (t, p), offset in self._in_flight.items()]
         self._in_flight = {}

@@ -58,3 +58,20 @@ def test_it_can_be_stopped_and_goes_on_later(bench: Bench, kafka_cluster: KafkaC
     bench.start()
     assert bench.coordinates(100) == {(p, o) for p in range(2) for o in range(50)}
     assert not bench.failures
+
+
+@pytest.mark.parametrize("partition", [0, 1])
+def test_a_partition_may_go_to_another_worker_meanwhile(
+    bench: Bench, kafka_cluster: KafkaCluster, partition: int
+) -> None:
+    """One of the two goes: in one of the cases it is the one whose records are not taken."""
+    kafka_cluster.kill9(2)
+    bench.start(drain_seconds=1.0)
+    bench.send([event(i) for i in range(50)], partition)
+    wait_until_it_waits(bench)
+    bench.start(drain_seconds=1.0)
+    bench.wait(lambda: bench.processes[1].ready()[1] == "1 partitions")
+    kafka_cluster.start(2)
+    assert bench.coordinates(50) == {(partition, o) for o in range(50)}
+    bench.end()
+    assert not bench.failures

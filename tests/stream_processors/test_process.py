@@ -67,7 +67,6 @@ class Bench:
     def start(self, **options: Any) -> Callable[[], None]:
         process, stop = self.process(**options), threading.Event()
         self.processes.append(process)
-        self.processes.append(process)
 
         def run() -> None:
             try:
