@@ -98,6 +98,7 @@ class RefineProcess:
         self._ids: dict[str, str] = {}
         self._positions: dict[Where, int] = {}
         self._in_flight: dict[Where, int] = {}
+        self._uncommitted = False
         self._newest: dict[Where, int] = {}
         self._delivery_error: KafkaError | None = None
         self._trouble = "not started"
@@ -319,14 +320,18 @@ class RefineProcess:
             return
         # The id goes with the position: after a topic of the same name, it would be a position of another one.
         offsets = [TopicPartition(t, p, offset, self._ids[t]) for (t, p), offset in self._in_flight.items()]
-        self._in_flight = {}
         try:
             self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
             code = error.args[0]
             if code.code() not in NOT_OWNER | TOPIC_GONE and not is_transient(code):
                 raise
-            log.warning("commit failed with %s: these events will be refined again, and recognised", code.name())
+            # Partitions that stay are committed next time; those that go are refined again elsewhere.
+            if not self._uncommitted:
+                log.warning("commit failed with %s: trying again; what is refined again is recognised", code.name())
+            self._uncommitted = True
+            return
+        self._in_flight, self._uncommitted = {}, False
 
     # -- topics and groups ---------------------------------------------------------------------------------------------
 
@@ -369,6 +374,7 @@ class RefineProcess:
         self._ids |= now
         for topic, partition in [where for where in self._positions if where[0] in changed]:
             self._positions[topic, partition] = 0
+            self._in_flight.pop((topic, partition), None)
             reposition(self._consumer, TopicPartition(topic, partition, 0))
         return True
 
