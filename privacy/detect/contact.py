@@ -11,7 +11,7 @@ from proventrail.privacy.detect.rule import CONTEXT, DISTINCT, NO_CONTEXT, Candi
 
 TRIGGERS = {
     "email": rb"(?:@|%40|\\u0040)[A-Za-z0-9\xa1-\xff\-]+\.[A-Za-z\xa1-\xff]",
-    "phone-plus": rb"\+[ ./()\-]{0,2}[0-9](?:[ ./()\-]{0,3}[0-9]){6}",
+    "phone-plus": rb"(?:\+|%2[Bb])[ ./()\-]{0,2}[0-9](?:[ ./()\-]{0,3}[0-9]){6}",
     "phone-us": rb"\([2-9][0-9]{2}\)[ \-.]{0,2}[2-9][0-9]{2}[ \-.]|[2-9][0-9]{2}-[2-9][0-9]{2}-[0-9]{4}",
     "home": rb"(?i:[\\/](?:home|users|documents and settings)(?:[\\/]|%2f))",
     "author-mail": rb"<[^<>@ ]{1,64}(?:@|%40)",
@@ -80,7 +80,10 @@ def _is_address(text: str, start: int, end: int, local: str, domain: str, at: st
     return not (realm and _SERVICE.search(text[max(0, start - 64) : start]))
 
 
-_INTERNATIONAL = re.compile(r"(?<![\w+.])(?<!\d[\-/])\+[ ]?\(?\d(?:[ ./()\-]{0,3}\d){6,16}(?!\d)")
+# Not `+2026-06-19T10:20:06Z`, nor the sum `x + (1.2345679e-04)`.
+_INTERNATIONAL = re.compile(
+    r"(?<![\w+.])(?<!\d[\-/])(?:\+|(?<!%2B)%2[Bb])[ ]?\(?\d(?![.]\d{5})(?:[ ./()\-]{0,3}\d){6,16}(?![\dA-Za-z])"
+)
 _NORTH_AMERICA = re.compile(
     r"(?<![\w.+\-/])(?:1[ \-.])?(?:\([2-9]\d{2}\)[ \-.]{0,2}|[2-9]\d{2}-)[2-9]\d{2}[ \-.]\d{4}(?![\w\-]|\.\d)"
 )
@@ -89,6 +92,8 @@ _NATIONAL = re.compile(
     r"[(0-9](?<![0-9A-Za-z].)(?<![0-9][.\-/:].)(?:[ ./()\-]{0,3}[0-9]){6,16}(?![0-9A-Za-z])", re.DOTALL
 )
 _DECIMAL = re.compile(r"\d+\.\d+")
+_VERSION = re.compile(r"0\.\d+(?:\.\d+)*|\d+(?:\.\d+)*\.\d(?:\.\d+)+|\d{4}(?:\.\d{1,2}){2}")
+"""`16.0.1.0.0.4`, `0.20240403.1915`, `2024.7.23`: numbers of releases, not groups of a telephone number."""
 _E164 = 10
 _NEAR = 14
 _FEWEST = 7
@@ -129,6 +134,11 @@ def _international(scene: Scene) -> Iterator[Candidate]:
                 break
 
 
+def _other_number(text: str, start: int) -> bool:
+    """Whether a number stands between a plain number and the word before it: `mobile 5.0.0 5867252`."""
+    return re.search(r"\d[^\w+(]+\Z", text[max(0, start - _NEAR) : start]) is not None
+
+
 def _north_american(scene: Scene) -> Iterator[Candidate]:
     for match in _NORTH_AMERICA.finditer(scene.text):
         if not scene.shielded(*match.span()) and _is_phone(match[0], "US", strict=False):
@@ -144,10 +154,12 @@ def _national(scene: Scene) -> Iterator[Candidate]:
         start = match.start()
         if sum(map(str.isdigit, match[0])) < _FEWEST or _DATE.match(match[0]) or _DECIMAL.fullmatch(match[0]):
             continue
+        if _VERSION.fullmatch(match[0]) or scene.tied(start):
+            continue
         distance = scene.near("phone", start, match.end(), before=40, after=20)
         # A plain number far from the word (`cell 12 of notebook 345678901`) is another thing.
         plain = match[0].isdigit() and not match[0].startswith("0") and not scene.label(start)
-        if distance == NO_CONTEXT or (plain and distance > _NEAR):
+        if distance == NO_CONTEXT or (plain and distance > _NEAR) or (plain and _other_number(scene.text, start)):
             continue
         if scene.counts(start, match.end()) or scene.shielded(start, match.end()):
             continue
@@ -174,7 +186,7 @@ _HOME = re.compile(
 )
 _SHARED_HOMES = frozenset(
     "root ubuntu runner runneradmin jenkins airflow spark hdfs hadoop yarn kafka public shared default "
-    "all administrator "
+    "all administrator localservice networkservice dir "
     "admin admins ec2-user centos debian fedora rocky almalinux vagrant docker app apps appuser user users node python "
     "postgres mysql clickhouse git gitlab gitlab-runner gitpod circleci travis vsts vscode codespace jovyan sagemaker "
     "sagemaker-user dbt dagster prefect mlflow jupyter jupyterhub coder nobody www-data nginx service services build "
@@ -193,12 +205,15 @@ _SHARED_HOMES = frozenset(
     "site kubernetes distiller steam snap nix nixbld lightdm sshd student students ftp ssh".split()
 )
 _NOT_A_USER = re.compile(
-    r"^(?:svc[-_.].*|.*administrator|.*[-_]svc|.*\.(?:html?|php|aspx?|jsp|js|css)|[\d._\-]+|.*[-_.](?:runner|agent|bot))$"
+    r"^(?:svc[-_.].*|(?:all|default)[ _]users?|.*administrator|.*[-_]svc|.*\.(?:html?|php|aspx?|jsp|js|css)|[\d._\-]+|.*[-_.](?:runner|agent|bot))$"
 )
 
 
 def _home_users(scene: Scene) -> Iterator[Candidate]:
     for match in _HOME.finditer(scene.text):
+        # `GET /users/orders` is the route of an API, `gs://home/orders` a bucket.
+        if match[0].startswith("/users/") or scene.text.endswith(":/", 0, match.start()):
+            continue
         name = match["name"].rstrip(".!")
         lower = name.lower()
         if name and lower not in _SHARED_HOMES and "@" not in name and _NOT_A_USER.match(lower) is None:
@@ -218,9 +233,13 @@ _LOWER_BEFORE_MAIL = re.compile(
     r"(?i:author|committer|signed-off-by|co-authored-by|reviewed-by|acked-by|tested-by)[\"']?\s{0,3}[:=]\s{0,3}[\"']?"
     r"(?P<name>[^<>\"'@\n:]{1,80}?)\s?<(?=[^<>@\s]{1,64}@)"
 )
+_IN_AUTHOR = re.compile(
+    r"\\?\"(?:author|committer)\\?\"\s?:\s?\{\s?(?:\\?\"(?:email|id|login|date)\\?\"\s?:\s?[^,{}]{1,100},\s?)?"
+    r"\\?\"name\\?\"\s?:\s?\\?\"(?P<name>[^\"\\\n]{1,80})"
+)
 _AFTER_WORD = re.compile(
     rf"(?i:\b(?:co-?authored-by|signed-off-by|reviewed-by|acked-by|authored by|(?:git_?)?(?:author|"
-    rf"committer)(?:[_ ]?name)?))\\?[\"']?\s{{0,3}}[:=]?\s{{0,3}}\\?[\"']?"
+    rf"committer)(?:[_ ]?name)?))(?![A-Za-z])\\?[\"']?\s{{0,3}}[:=]?\s{{0,3}}\\?[\"']?"
     rf"(?P<name>[A-ZÀ-Ý¤][\wÀ-ÿ¤'.\-]{{0,40}}(?: {_NAME_PART}){{1,4}})(?![\wÀ-ÿ¤])"
 )
 _MACHINES = re.compile(
@@ -231,10 +250,10 @@ _MACHINES = re.compile(
 
 
 def _authors(scene: Scene) -> Iterator[Candidate]:
-    for pattern in (_LAST_FIRST, _BEFORE_MAIL, _LOWER_BEFORE_MAIL, _AFTER_WORD):
+    for pattern in (_LAST_FIRST, _BEFORE_MAIL, _LOWER_BEFORE_MAIL, _IN_AUTHOR, _AFTER_WORD):
         for match in pattern.finditer(scene.text):
             name = match["name"].rstrip(" .")
-            if name and _MACHINES.search(name) is None and not name.lower().startswith(("author", "date", "commit")):
+            if name and not name.isupper() and _MACHINES.search(name) is None and not name.lower().startswith(("author", "date", "commit")):
                 yield Candidate(match.start("name"), match.start("name") + len(name), "git-author", DISTINCT)
 
 

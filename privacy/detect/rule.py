@@ -72,6 +72,13 @@ _MEASURE_BEFORE = re.compile(
     r"snapshot|version|total|sum|of size|bytes)[ #]{1,2})\Z",
     re.IGNORECASE,
 )
+_COUNTING = re.compile(
+    r"(?:^| )(?:counts?|total|sum|avg|rows|records|offset|size|bytes|len|length|hash|checksum|version|ts|timestamp|seq)$"
+)
+"""Last word of a label whose number counts, whatever the words before it: `ssn_count=479543112`."""
+_LESS_OR_MORE = re.compile(r"[\w\"`\])] {0,2}[<>]=? {0,2}['\"]?\Z")
+# `passport.visits_20240117`, `dag_tel.task_sms.3367686735`, `contact-9663518810`.
+_TIED = re.compile(r"[A-Za-z0-9]_\Z|\w_\w*\.\Z|[a-z]-\Z")
 _UNIT = re.compile(
     r" ?(?:rows?|records?|bytes?|[kmgt]i?b|ms|µs|us|ns|s|sec|secs|seconds?|minutes?|events?|messages?|"
     r"partitions?|files?|tasks?|"
@@ -143,6 +150,10 @@ class Scene:
         label = self.label(start)
         return bool(label) and _MEASURE.search(words_of(label)) is not None
 
+    def tied(self, start: int) -> bool:
+        """Whether the number at `start` is the end of a longer name, such as that of a table or of a job."""
+        return _TIED.search(self.text, max(0, start - 40), start) is not None
+
     def near(self, group: str, start: int, end: int, before: int = 64, after: int = 32) -> int:
         """Characters between start..end and the nearest context word of the group, or `NO_CONTEXT`.
 
@@ -152,8 +163,8 @@ class Scene:
             return 0
         label = self.label(start)
         if label and not _SAYS_NOTHING.fullmatch(words_of(label).strip()):
-            return words_before(group, words_of(label))
-        if self.counts(start, end):
+            return NO_CONTEXT if _COUNTING.search(words_of(label)) else words_before(group, words_of(label))
+        if self.counts(start, end) or _LESS_OR_MORE.search(self.text, max(0, start - 8), start):
             return NO_CONTEXT
         found = words_before(group, words_of(self.text[max(0, start - before) : start]))
         tail = words_of(self.text[end : end + after])
