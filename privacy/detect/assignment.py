@@ -12,7 +12,7 @@ from proventrail.privacy.detect.rule import LOOSE, SECRET, Candidate, Rule, Scen
 _WORDS = (
     "password|passwd|passwort|kennwort|passphrase|passcode|pwd|pass|pw|contrase.a|mot[_ ]de[_ ]passe|senha|wachtwoord|"
     "secret|token|api[_\\-. ]?key|access[_\\-. ]?key|auth[_\\-.]?key|private[_\\-.]?key|signing[_\\-.]?key|"
-    "encryption[_\\-.]?key|account[_\\-.]?key|shared[_\\-.]?key|master[_\\-.]?key|secret[_\\-.]?key|storage[_\\-.]?key|"
+    "encryption[_\\-.]?key|fernet[_\\-.]?key|account[_\\-.]?key|shared[_\\-.]?key|master[_\\-.]?key|secret[_\\-.]?key|storage[_\\-.]?key|"
     "subscription[_\\-.]?key|credentials?|auth|bearer|sas"
 )
 _TRIGGER = _WORDS.replace(".a", "..?a")
@@ -117,7 +117,7 @@ def is_random(value: str) -> bool:
         return entropy(value) >= 2.75 and re.fullmatch(r"[a-z]+[_\-]?\d{1,4}", value) is None
     words = re.findall(r"[A-Za-z]{4,}", value)
     # `orders-daily-2024`: words and one number are a name.
-    separated = re.fullmatch(r"[a-z]+(?:[_\-./:][a-z]*\d{0,8}[a-z]?)*", value, re.IGNORECASE)
+    separated = re.fullmatch(r"[a-z]+\d?(?:[_\-./:][a-z]*\d{0,8}[a-z]?)*", value, re.IGNORECASE)
     if separated and words and sum(map(len, words)) > len(value) * 0.5 and all(word.islower() for word in words):
         return False
     return entropy(value) >= 3.0
@@ -195,7 +195,10 @@ def _judged(match: re.Match[str], text: str, start: int, end: int) -> str | None
         return None
     if word == "pw" and (match["suffix"][:1].isalpha() or before[-1:].isalpha()):
         return None
-    if word == "pass" and (before[-1:].isalpha() and before[-1:].islower() and match["word"][0].islower()):
+    # `renesas:`, `bypass=`: the end of another word.
+    if word in ("pass", "sas", "auth") and before[-1:].isalpha() and match["word"][0].islower():
+        return None
+    if word == "pass" and not name[: len(before)] and match["sign"] == ":" and not quoted and _is_verdict(value, text, end):
         return None
     if value.startswith(("//", "\\/")) or (not quoted and re.fullmatch(r"[A-Za-z_][\w.]*\([\w.,]*\)?", value)):
         return None
@@ -206,6 +209,13 @@ def _judged(match: re.Match[str], text: str, start: int, end: int) -> str | None
     if not _is_key(value, quoted) and not _is_plain_key(match, value):
         return None
     return kind_by_name(name) or "secret"
+
+
+def _is_verdict(value: str, text: str, end: int) -> bool:
+    """Whether `PASS: …` tells that a test passed: more text follows, or the name of a test."""
+    if re.match(r"[ \t]+\S", text[end : end + 8]) or value.endswith(":"):
+        return True
+    return not any(map(str.isalpha, value)) or (value.isalpha() and value[0].isupper()) or "/" in value
 
 
 def kind_by_name(name: str) -> str | None:
@@ -241,8 +251,12 @@ def _is_plain_key(match: re.Match[str], value: str) -> bool:
     return short or (named and len(value) >= 16 and re.fullmatch(r"[0-9a-fA-F]+", value) is not None)
 
 
+_CODE = re.compile(r"[A-Za-z_][A-Za-z_]*\w*(?:\.[A-Za-z_]\w*)+(?:\(.*)?|[A-Za-z_]\w*[(\[].*", re.DOTALL)
+"""`values[1]`, `self.token.decode('utf-8')`: an expression, not the secret itself."""
+
+
 def _is_key(value: str, quoted: bool) -> bool:
-    if re.search(r"\s", value) or (not quoted and value[0] in "([{"):
+    if re.search(r"\s", value) or (not quoted and (value[0] in "([{" or _CODE.fullmatch(value))):
         return False
     if is_random(value):
         return not re.match(r"(?:https?|s3|gs|file|jdbc|arn|/)[:/]", value)
@@ -255,6 +269,11 @@ _SAID = re.compile(
     r"\bidentified\s+(?:with\s+\w+\s+)?by(?: password)?|\b(?:password|passwd)(?=\s+\\?['\"]))"
     r"\s{1,3}(?:(?P<q>\\{0,3}['\"`])(?P<quoted>[^'\"`\n\\]{1,128})|(?P<bare>[^\s'\"`]{3,128}))"
 )
+_PROPERTY = re.compile(
+    r"(?<![\w.\-])[A-Za-z][\w\-]{0,40}(?:\.[\w\-]{1,40}){1,8}(?<=[a-z.\-_])(?i:password|passwd|passphrase)"
+    r"[ \t]{1,80}(?P<bare>[^\s\"']{3,128})[ \t]*(?=\n|\\n|\Z)"
+)
+"""A line of a properties file with a blank between name and value: `spark.ssl.keyPassword   changeme1`."""
 _KEY_SAID = re.compile(
     r"(?i:\b(?:token|secret|api key|access key)\s+(?:is|was|"
     r"to)?:?)\s{1,3}\\{0,3}['\"`]?(?P<bare>[A-Za-z0-9_\-+/=.~]{12,512})"
@@ -271,6 +290,9 @@ def _said(scene: Scene) -> Iterator[Candidate]:
         )
         if value and not prose and not is_placeholder(value):
             yield Candidate(match.start(group), match.start(group) + len(value), "password", LOOSE + 4)
+    for match in _PROPERTY.finditer(scene.text):
+        if not is_placeholder(match["bare"]):
+            yield Candidate(match.start("bare"), match.end("bare"), "password", LOOSE + 4)
     for match in _KEY_SAID.finditer(scene.text):
         value = match["bare"].rstrip(".")
         if (
@@ -289,6 +311,7 @@ _OPTION = re.compile(
 _SHORT = re.compile(
     r"\b(?:mysql|mysqldump|mysqladmin|mariadb|mongo(?:sh|dump)?|sshpass)\b[^\n|;]{0,160}? -p "
     r"?(?P<a>(?<=-p)[^\s\-\"'][^\s\"']{2,128}|(?<=-p )(?<=sshpass -p )[^\s\"']{3,128})"
+    r"|\bsshpass -p ?\\?[\"'](?P<d>[^\"'\n\\]{1,128})"
     r"|\bcurl\b[^\n|;]{0,200}? (?:-u|--user)[ =][\"']?[^\s:\"']{1,64}:(?P<b>[^\s\"']{1,128})"
     r"|\bredis-cli\b[^\n|;]{0,120}? -a (?P<c>[^\s\"']{3,128})"
 )

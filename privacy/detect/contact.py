@@ -82,7 +82,7 @@ def _is_address(text: str, start: int, end: int, local: str, domain: str, at: st
 
 # Not `+2026-06-19T10:20:06Z`, nor the sum `x + (1.2345679e-04)`.
 _INTERNATIONAL = re.compile(
-    r"(?<![\w+.])(?<!\d[\-/])(?:\+|(?<!%2B)%2[Bb])[ ]?\(?\d(?![.]\d{5})(?:[ ./()\-]{0,3}\d){6,16}(?![\dA-Za-z])"
+    r"(?:(?<![\w+.])(?<!\d[\-/])\+|%2[Bb])[ ]?\(?\d(?![.]\d{5})(?:[ ./()\-]{0,3}\d){6,16}(?![\dA-Za-z])"
 )
 _NORTH_AMERICA = re.compile(
     r"(?<![\w.+\-/])(?:1[ \-.])?(?:\([2-9]\d{2}\)[ \-.]{0,2}|[2-9]\d{2}-)[2-9]\d{2}[ \-.]\d{4}(?![\w\-]|\.\d)"
@@ -94,6 +94,7 @@ _NATIONAL = re.compile(
 _DECIMAL = re.compile(r"\d+\.\d+")
 _VERSION = re.compile(r"0\.\d+(?:\.\d+)*|\d+(?:\.\d+)*\.\d(?:\.\d+)+|\d{4}(?:\.\d{1,2}){2}")
 """`16.0.1.0.0.4`, `0.20240403.1915`, `2024.7.23`: numbers of releases, not groups of a telephone number."""
+_PLUS = re.compile("^%2B", re.IGNORECASE)
 _E164 = 10
 _NEAR = 14
 _FEWEST = 7
@@ -128,7 +129,8 @@ def _international(scene: Scene) -> Iterator[Candidate]:
         # Numbers reserved for films and examples are possible but never assigned.
         loose = near or any(char in " ()" for char in match[0].strip()) or len(match[0]) > _E164
         for strict in (True, False) if loose else (True,):
-            found = next((part for part in _parts(match[0]) if _is_phone(part, None, strict)), None)
+            parts = _parts(match[0])
+            found = next((part for part in parts if _is_phone(_PLUS.sub("+", part), None, strict)), None)
             if found is not None:
                 yield Candidate(start, start + len(found), "phone", DISTINCT)
                 break

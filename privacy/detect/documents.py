@@ -41,11 +41,10 @@ def _documents(kind: str, group: str) -> Rule:
             if found is None:
                 continue
             start, end = match.start() + found[0], match.start() + found[1]
-            if scene.shielded(start, end):
+            if scene.shielded(start, end) or scene.tied(start):
                 continue
             distance = scene.near(group, start, end, before=40, after=0)
-            between = scene.text[start - distance : start] if distance > 0 else ""
-            if distance != NO_CONTEXT and _BETWEEN.fullmatch(between):
+            if distance != NO_CONTEXT and _BETWEEN.fullmatch(scene.between(start, distance)):
                 yield Candidate(start, end, kind, CONTEXT + 3, distance)
 
     return Rule((kind,), (f"context:{group}",), find)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from stdnum import bitcoin, iban, luhn
 
+from proventrail.privacy.detect.context import words_of
 from proventrail.privacy.detect.rule import CONTEXT, DISTINCT, NO_CONTEXT, Candidate, Rule, Scene
 
 _COUNTRIES = (
@@ -20,17 +21,16 @@ _COUNTRIES = (
 """Countries of the IBAN registry of SWIFT."""
 
 TRIGGERS = {
-    "card": rb"(?:^|[^0-9A-Za-z.])(?:[3-6][0-9]{3}[ \-.]?[0-9]{4}[ \-.]?[0-9]{4}[ \-.]?[0-9]{3}|2[2-7][0-9]{2}[ "
-    rb"\-.]?[0-9]{4}[ \-.]?[0-9]{4}[ \-.]?[0-9]{4}|3[47][0-9]{2}[ \-.]?[0-9]{6}[ \-.]?[0-9]{5})",
-    "iban": rf"(?:^|[^0-9A-Za-z])(?i:{_COUNTRIES})[0-9]{{2}}(?:[A-Za-z0-9]{{4}}|[ \-])[ \-]?[A-Za-z0-9]{{4}}[ "
-    rf"\-]?[A-Za-z0-9]{{3}}".encode(),
+    "card": rb"(?:^|[^0-9A-Za-z.])(?:[3-6][0-9]{3}(?:[ \-.]|%20)?[0-9]{4}(?:[ \-.]|%20)?[0-9]{4}"
+    rb"(?:[ \-.]|%20)?[0-9]{3}|2[2-7][0-9]{2}(?:[ \-.]|%20)?[0-9]{4}(?:[ \-.]|%20)?[0-9]{4}(?:[ \-.]|%20)?[0-9]{4}|3[47][0-9]{2}[ \-.]?[0-9]{6}[ \-.]?[0-9]{5})",
+    "iban": rf"(?:^|[^0-9A-Za-z])(?i:{_COUNTRIES})[ \-]?[0-9]{{2}}[ \-]?[A-Za-z0-9]{{2}}[A-Za-z0-9 \-]{{9}}".encode(),
     "crypto": rb"(?:^|[^0-9A-Za-z])(?:0x[0-9A-Fa-f]{40}|(?i:bc1|tb1|ltc1)[A-Za-z0-9]{11}|"
     rb"[13LMDT][1-9A-HJ-NP-Za-km-z]{25,34}(?:[^0-9A-Za-z]|$))",
 }
 
 _CARD = re.compile(
-    r"(?<![0-9A-Za-z.])(?<![0-9A-Za-z]-)(?<!\d[./:])(?:[2-6]\d{3}(?P<s>[ "
-    r"\-.]?)\d{4}(?P=s)\d{4}(?P=s)\d{1,7}|3[47]\d{2}(?P<a>[ \-.]?)\d{6}(?P=a)\d{5}|3[068]\d{2}(?P<d>[ "
+    r"(?<![0-9A-Za-z.])(?<![0-9A-Za-z]-)(?<!\d[./:])(?:[2-6]\d{3}(?P<s>[ \-.]|%20|)\d{4}"
+    r"(?P=s)\d{4}(?P=s)\d{1,7}|3[47]\d{2}(?P<a>[ \-.]?)\d{6}(?P=a)\d{5}|3[068]\d{2}(?P<d>[ "
     r"\-.]?)\d{6}(?P=d)\d{4})"
     r"(?![0-9A-Za-z]|[.\-]\d)"
 )
@@ -43,27 +43,46 @@ _ISSUERS_IN_CONTEXT = re.compile(r"4\d{12}(?:\d{6})?|3(?:0[0-5]|[68]\d)\d{11}|(?
 _RARE = re.compile(r"(?:5[06-8]|6[0-37-9])")
 
 
+# `5421 5457 5459 5423 5432 5482 …`: a table of code points, of which every few lines pass Luhn.
+_GROUP_BEFORE = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{4,5} \Z")
+_GROUPS_AFTER = re.compile(r" (?:[0-9A-Fa-f]{4,5} [0-9A-Fa-f]{4,5}(?![0-9A-Za-z])|[0-9]{0,4}[A-F][0-9A-F]{0,4}(?![0-9A-Za-z]))")
+_OF_AN_ID = re.compile(r"(?:^| )(?:ids?|key)$")
+
+
+def _in_a_table(text: str, start: int, end: int) -> bool:
+    before = _GROUP_BEFORE.search(text, max(0, start - 6), start)
+    return before is not None or _GROUPS_AFTER.match(text, end) is not None
+
+
 def _cards(scene: Scene) -> Iterator[Candidate]:
     for match in _CARD.finditer(scene.text):
-        digits = re.sub(r"\D", "", match[0])
+        digits = re.sub(r"\D", "", match[0].replace("%20", " "))
         if not luhn.is_valid(digits) or len(set(digits)) < 2 or scene.shielded(*match.span()):
             continue
         known = _ISSUERS.fullmatch(digits) is not None
         grouped = len(digits) < len(match[0])
+        if grouped and _in_a_table(scene.text, *match.span()):
+            continue
         negative = scene.text[max(0, match.start() - 1) : match.start()] == "-"
         counted = not grouped and (negative or scene.counts(*match.span()))
-        if known and not counted and (grouped or not _RARE.match(digits) or digits.startswith(("6011", "62"))):
+        # In the path of a URI any number of that length may stand.
+        in_path = not grouped and scene.text[max(0, match.start() - 1) : match.start()] == "/"
+        if known and not counted and not in_path and (grouped or not _RARE.match(digits) or digits.startswith(("6011", "62"))):
             yield Candidate(match.start(), match.end(), "credit-card", DISTINCT)
             continue
         distance = scene.near("card", *match.span())
-        if distance != NO_CONTEXT and (known or _ISSUERS_IN_CONTEXT.fullmatch(digits)):
+        named = distance != NO_CONTEXT and not scene.tied(match.start())
+        numbered = _OF_AN_ID.search(words_of(scene.label(match.start()))) is not None
+        if named and (known or (_ISSUERS_IN_CONTEXT.fullmatch(digits) and not numbered)):
             yield Candidate(match.start(), match.end(), "credit-card", CONTEXT, distance)
         elif grouped and re.fullmatch(r"3[068]\d{2}[ \-]\d{6}[ \-]\d{4}", match[0]):
             yield Candidate(match.start(), match.end(), "credit-card", CONTEXT, 64)
 
 
-_IBAN_START = re.compile(rf"(?<![0-9A-Za-z])(?:{_COUNTRIES}|{_COUNTRIES.lower()})\d{{2}}[ \-]?[A-Za-z0-9]{{4}}")
-_IBAN_REST = re.compile(r"[A-Za-z]{2}\d{2}(?:[ \-]?[A-Za-z0-9]){11,30}")
+_IBAN_START = re.compile(
+    rf"(?<![0-9A-Za-z])(?:{_COUNTRIES}|{_COUNTRIES.lower()})[ \-]?\d{{2}}[ \-]?[A-Za-z0-9]{{4}}"
+)
+_IBAN_REST = re.compile(r"[A-Za-z]{2}[ \-]?\d{2}(?:[ \-]?[A-Za-z0-9]){11,30}")
 _SHORTEST, _LONGEST = 15, 34
 
 

@@ -146,13 +146,13 @@ _IDS = (
     _Id("uk-nhs", r"\d{3}(?P<s>[- ]?)\d{3}(?P=s)\d{4}", _bare(nhs.is_valid), "nhs"),
     _Id(
         "uk-nino",
-        r"(?i:[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]|QQ)(?P<s>[ \-]?)\d{2}(?P=s)\d{2}(?P=s)\d{2}(?P=s)[A-Da-d]",
+        r"(?i:[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]|QQ)(?P<s>[ \-]?)\d{2}(?P=s)\d{2}(?P=s)\d{2}[ \-]?[A-Da-d]",
         _nino,
         "nino",
         r"[A-Z]{2}[ \-]?\d{2}[ \-]?\d{2}[ \-]?\d{2}[ \-]?[A-D]",
         rb"[A-Z]{2}[ \-]?[0-9]{2}[ \-]?[0-9]{2}[ \-]?[0-9]{2}[ \-]?[A-D]",
     ),
-    _Id("de-tax-id", r"[1-9]\d(?P<s>[ /.]?)\d{3}(?P=s)\d{3}(?P=s)\d{3}", _bare(idnr.is_valid), "de-tax"),
+    _Id("de-tax-id", r"[1-9]\d(?P<s>[ /.\-]?)\d{3}(?P=s)\d{3}(?P=s)\d{3}", _bare(idnr.is_valid), "de-tax"),
     _Id("de-id-card", r"(?i:[CFGHJKLMNPRTVWXYZ][CFGHJKLMNPRTVWXYZ0-9]{8}\d?)", _de_card, "de-card"),
     _Id(
         "de-id-card",
@@ -197,7 +197,7 @@ _IDS = (
     _Id("pl-pesel", r"\d{11}|\d{6}[ \-]\d{5}", _bare(pesel.is_valid), "pesel"),
     _Id(
         "be-national-number",
-        r"\d{2}(?P<s>[. /]?)\d{2}(?P=s)\d{2}[ \-]?\d{3}[. ]?\d{2}",
+        r"\d{2}(?P<s>[. /]?)\d{2}(?P=s)\d{2}[ \-]?\d{3}[. \-]?\d{2}",
         _bare(lambda number: be_nn.is_valid(number) or bis.is_valid(number)),
         "be",
         r"\d\d\.\d\d\.\d\d-\d{3}\.\d\d",
@@ -206,7 +206,7 @@ _IDS = (
     _Id("pt-nif", r"(?:PT ?)?[1235689]\d{2}(?P<s>[ .]?)\d{3}(?P=s)\d{3}", _bare(pt_nif.is_valid), "pt-nif"),
     _Id(
         "pt-cc",
-        r"\d{8}[ \-]?\d[ \-]?[A-Za-z]{2}\d",
+        r"\d{8}[ \-]?\d[ \-]?[A-Za-z0-9]{2}\d",
         _bare(pt_cc.is_valid),
         "pt-cc",
         r".*[A-Z]{2}\d",
@@ -274,7 +274,7 @@ def _rule(item: _Id) -> Rule:
             if scene.shielded(start, end) or not item.valid(match[0]):
                 continue
             distance = scene.near(item.group, start, end)
-            if distance != NO_CONTEXT:
+            if distance != NO_CONTEXT and not scene.tied(start):
                 yield Candidate(start, end, item.kind, CONTEXT + 5, distance)
             elif (
                 alone is not None

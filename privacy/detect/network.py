@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
+from proventrail.privacy.detect.context import words_of
 from proventrail.privacy.detect.rule import DISTINCT, Candidate, Rule, Scene
 
 TRIGGERS = {
@@ -16,7 +17,7 @@ TRIGGERS = {
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(
-    rf"(?<![\w.])(?<![A-Za-z0-9][-+])({_OCTET}(?:\.{_OCTET}){{3}})(?!\.?\d|\.[A-Za-z]|[A-Za-z_]|[-+][A-Za-z])"
+    rf"(?<![\w.])(?<![A-Za-z0-9][-+])({_OCTET}(?:\.{_OCTET}){{3}})(?!\.?\d|\.[A-Za-z]|[A-Za-z_]|[-+]\d{0,3}[A-Za-z])"
 )
 # `version 1.2.3.4`, `app:1.2.3.4`, `Chrome/120.0.6099.1`, `foo==1.2.3.4`: the address of nothing.
 _VERSION_BEFORE = re.compile(
@@ -37,6 +38,16 @@ _LOGIN_BEFORE = re.compile(
     r"\b(?:ssh|scp|sftp|rsync|telnet|mosh|login|connect\w*|host|from)\b[^\n]{0,60}@$", re.IGNORECASE
 )
 _PORT = re.compile(r":\d{1,5}\b")
+_HOST_NEAR = re.compile(
+    r"\b(?:hosts?|ips?|ipv4|addr|address|addresses|client|server|from|remote|peer|connect\w*|node|ping|dns|nameserver|"
+    r"gateway|port|forwarded|x-real-ip|src|dst|source|dest|destination|listen\w*|proxy|lookup|login|ssh|tcp|udp|http|"
+    r"allow\w*|deny|denied|block\w*|route|subnet|cidr|network|whitelist|broker|worker|executor|endpoint|resolve\w*|"
+    r"bind|inet|traceroute|visitor|request)(?:\b|_)|\w_(?:host|ip|addr)\b|//$|[@/]$",
+    re.IGNORECASE,
+)
+_HOST_AFTER = re.compile(r":\d|/32\b| - |,? port\b|[ ,]+\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}")
+_RESOLVERS = frozenset("1.1.1.1 1.0.0.1 8.8.8.8 8.8.4.4 9.9.9.9 4.2.2.1 4.2.2.2".split())
+_SMALL, _VERY_SMALL = 40, 10
 _NETWORK = re.compile(r"/(\d{1,2})(?!\d)")
 
 
@@ -52,9 +63,24 @@ def _ipv4(scene: Scene) -> Iterator[Candidate]:
         network = _NETWORK.match(text, match.end())
         if network is not None and int(network[1]) < 32 and not int(address) & ((1 << (32 - int(network[1]))) - 1):
             continue
-        if not address.is_private and match[1].endswith(".0.0"):
+        if not address.is_private and (match[1].endswith(".0.0") or _like_a_version(scene, match)):
             continue
         yield Candidate(match.start(), match.end(), _kind(address), DISTINCT)
+
+
+def _like_a_version(scene: Scene, match: re.Match[str]) -> bool:
+    """Whether four small numbers stand without a word for a host: `2.3.9.2` is a release, seldom an address.
+
+    One public address in 400 has such numbers.
+    """
+    first, *rest = map(int, match[1].split("."))
+    small = first < _SMALL and (
+        max(rest) < _SMALL or (first < _SMALL - _VERY_SMALL and sum(number < _VERY_SMALL for number in rest) >= 2)  # noqa: PLR2004
+    )
+    if not small or match[1] in _RESOLVERS or _HOST_AFTER.match(scene.text, match.end()):
+        return False
+    before = scene.text[max(0, match.start() - 40) : match.start()]
+    return not (_HOST_NEAR.search(before) or _HOST_NEAR.search(words_of(scene.context)))
 
 
 _IPV6 = re.compile(
@@ -91,6 +117,7 @@ def _nobodys(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
         address.is_loopback
         or address.is_unspecified
         or address.is_multicast
+        or (address.version == 4 and address.is_reserved)
         or str(address) == "255.255.255.255"
         or (address.version == 4 and (str(address).startswith("255.") or str(address).startswith("0.")))
     )
@@ -107,6 +134,9 @@ _MAC = re.compile(
 )
 
 
+_CARD_NEAR = re.compile(r"mac|hwaddr|ether|\barp\b|address|device|interface|host|cisco", re.IGNORECASE)
+
+
 def _goes_on(text: str, start: int, longest: int) -> bool:
     """Whether a group of hexadecimal digits and a colon stand before: `ab:cd:…`, but not `mac:…`."""
     before = re.search(r"(\w*):\Z", text[max(0, start - 24) : start])
@@ -118,6 +148,10 @@ def _macs(scene: Scene) -> Iterator[Candidate]:
         digits = re.sub(r"[^0-9a-f]", "", match[0].lower())
         # All zeros and all ones are no card; `1234.5678.9012` with digits alone is a number.
         if _goes_on(scene.text, match.start(), 2):
+            continue
+        # `1A99.0020.0002` is a sort key; of the addresses that a switch prints 19 in 20 have letters in two groups.
+        lettered = sum(re.search("[A-Fa-f]", group) is not None for group in match[0].split("."))
+        if "." in match[0] and lettered < 2 and not _CARD_NEAR.search(scene.text, max(0, match.start() - 32), match.start()):
             continue
         if len(set(digits)) > 1 and not ("." in match[0] and digits.isdigit()):
             yield Candidate(match.start(), match.end(), "mac", DISTINCT)

@@ -154,6 +154,14 @@ class Scene:
         """Whether the number at `start` is the end of a longer name, such as that of a table or of a job."""
         return _TIED.search(self.text, max(0, start - 40), start) is not None
 
+    def between(self, start: int, distance: int) -> str:
+        """The words between a value and the context word that `near` found `distance` characters before it."""
+        if distance <= 0:
+            return ""
+        label = words_of(self.label(start))
+        spoken = label and not _SAYS_NOTHING.fullmatch(label.strip())
+        return (label if spoken else words_of(self.text[max(0, start - 64) : start]))[-distance:]
+
     def near(self, group: str, start: int, end: int, before: int = 64, after: int = 32) -> int:
         """Characters between start..end and the nearest context word of the group, or `NO_CONTEXT`.
 

@@ -45,10 +45,12 @@ _FORMS: tuple[tuple[str, str, str], ...] = (
     ("vendor-token", "AGE-SECRET-KEY-1", r"AGE-SECRET-KEY-1[A-Z0-9]{58}"),
     ("vendor-token", "sq0[a-z]{3}-", r"sq0[a-z]{3}-[A-Za-z0-9_\-]{22,64}"),
     ("vendor-token", "PMAK-", r"PMAK-[0-9a-f]{24}-[0-9a-f]{34}"),
-    ("vendor-token", ":AA[A-Za-z0-9_-]", r"\d{8,10}:AA[A-Za-z0-9_\-]{32,33}"),
+    ("vendor-token", ":AA[A-Za-z0-9_-]", r"(?:bot)?\d{8,10}:AA[A-Za-z0-9_\-]{32,33}"),
     ("vendor-token", "dp[.]pt[.]|dp[.]st[.]", r"dp\.(?:pt|st(?:\.[a-z0-9_\-]{2,35})?)\.[A-Za-z0-9]{40,44}"),
     ("vendor-token", "pul-", r"pul-[0-9a-f]{40}"),
     ("vendor-token", "dbt[uc]_", r"dbt[uc]_[A-Za-z0-9_\-]{30,128}"),
+    ("vendor-token", "[.]atlasv1[.]", r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_\-]{60,70}"),
+    ("vendor-token", "ntn_", r"ntn_[A-Za-z0-9]{40,50}"),
     ("vendor-token", "key-[0-9a-f]{32}", r"key-[0-9a-f]{32}"),
     (
         "jwt",
@@ -136,8 +138,9 @@ def _auth_headers(scene: Scene) -> Iterator[Candidate]:
 
 
 def _holds_password(value: str) -> bool:
+    """Whether the value is `user:password` in Base64; `Basic Operations` decodes to no text."""
     try:
-        return b":" in base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
+        return ":" in (said := base64.b64decode(value + "=" * (-len(value) % 4), validate=True).decode()) and said.isprintable()
     except (binascii.Error, ValueError):
         return False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from proventrail.privacy.detect.assignment import entropy, is_blank, is_random, kind_by_name
+from proventrail.privacy.detect.assignment import entropy, is_blank, is_placeholder, is_random, kind_by_name
 from proventrail.privacy.detect.rule import SECRET, Candidate, Rule, Scene
 
 TRIGGERS = {
@@ -15,7 +15,7 @@ TRIGGERS = {
     rb"[A-Za-z0-9_][:/][^\s@]+@(?://)?(?:[A-Za-z0-9][A-Za-z0-9_.\-\xa1-\xff]*(?::[0-9]{2,5}(?:[^0-9A-Za-z_."
     rb"]|$)|/[A-Za-z_])|tcp\(|unix\()",
     "uri-parameter": rb"(?i:(?:[?&;,(#]|%26|%3f|u0026)(?:amp;)?[a-z0-9_.\-]{0,40}(?:passw|pwd|pass|passphrase|passcode|"
-    rb"token|secret|sig|signature|key|keyid|auth|credential|sessionid|code)[a-z0-9_.\-]{0,12}(?:=|%3d))",
+    rb"token|secret|sig|signature|key|keyid|auth|credential|sessionid|code|appid|app_id)[a-z0-9_.\-]{0,12}(?:=|%3d))",
 }
 
 _URI = re.compile(
@@ -145,7 +145,7 @@ _NOT_SECRET = re.compile(
     r"marker)[_\-]?token$",
     re.IGNORECASE,
 )
-_BY_LOOK = re.compile(r"^(?:sig|key|code|k|skey|subscription-key|hash|hmac|sign|s|t|tk)$", re.IGNORECASE)
+_BY_LOOK = re.compile(r"^(?:sig|appid|app_id|key|code|k|skey|subscription-key|hash|hmac|sign|s|t|tk)$", re.IGNORECASE)
 _IN_URI = re.compile(r"[^\s&#;\"'<>`]{1,4096}")
 _IN_STRING = re.compile(r"\{(?:[^}]|\}\}){1,512}\}|'[^'\n]{1,512}'|\"[^\"\n]{1,512}\"|[^;\n\"]{1,512}")
 _IN_PARENS = re.compile(r"[^)\s]{1,512}")
@@ -168,6 +168,7 @@ def _parameters(scene: Scene, whole: bool = False) -> Iterator[Candidate]:
             pattern = re.compile(r"[^\s,\"'<>]{1,512}")
         elif separator == "(":
             pattern = _IN_PARENS
+            sure = "pass" in name.lower() or name.lower() == "pwd"
         elif match[0].upper().endswith("%3D"):
             pattern = _ESCAPED
         else:
@@ -180,6 +181,8 @@ def _parameters(scene: Scene, whole: bool = False) -> Iterator[Candidate]:
             # The connection string itself is quoted and ends here.
             content = content[: content.index("'", 1)]
         trimmed = content if whole or connection_string else content.rstrip(".,)]}")
+        if separator in "(," and is_placeholder(trimmed):
+            continue
         if sure or is_random(trimmed):
             kind = kind_by_name(name) or "uri-secret"
             yield Candidate(match.end(), match.end() + len(trimmed or content), kind, SECRET - 2)
