@@ -41,7 +41,9 @@ _ABOUT = re.compile(
     r"_?method|_?mode|_?class|_?alias|_?format|_?source|_?engine|_?backend|_?hint|_?status|_?error|_?failed|_?rate|"
     r"_?usage|_?used|_?budget|_?cost|_?index|_?pos\w*|_?bucket|ive\b|ed\b|ing\b|port|through|enger|or|ors|_?prefix|"
     r"_?last\w*|_?changed\w*|_?updated\w*|_?created\w*|_?rotat\w*|_?table|_?schema|_?database|_?kind|"
-    r"_?key_?ref|_?duration\w*|_?interval\w*)",
+    r"_?key_?ref|_?duration\w*|_?interval\w*|"
+    # `src/passwd.c: Added …`, `#include <pwd.h> and …`.
+    r"[\w\-]*\.(?:[ch]|cc|cpp|def|py|java|xml|html?|md|sh|js|ts|go|rs|txt|[1-8])$)",
     re.IGNORECASE,
 )
 _ABOUT_BEFORE = re.compile(
@@ -67,6 +69,8 @@ _PLACEHOLDER = re.compile(
     r"pass(?:word)?s?|passwd|pwd|token|api[_-]?key)$",
     re.IGNORECASE | re.DOTALL,
 )
+_MENTIONED = re.compile(r"[A-Za-z]*_\w*(?:password|passwd|pwd)[A-Za-z_]*|[A-Z]+_(?:PASSWORD|PASS|PWD)", re.IGNORECASE)
+"""`password=ssl_key_password`: the name of a variable."""
 _PROSE = re.compile(
     r"(?:is|was|are|has|have|had|must|should|can|cannot|could|will|would|may|not|no|for|from|to|of|in|on|"
     r"at|by|the|a|an|and|or|"
@@ -203,7 +207,7 @@ def _judged(match: re.Match[str], text: str, start: int, end: int) -> str | None
     if value.startswith(("//", "\\/")) or (not quoted and re.fullmatch(r"[A-Za-z_][\w.]*\([\w.,]*\)?", value)):
         return None
     if _PASSWORD_WORDS.match(word):
-        return "password" if _is_password(match, value, quoted, word) else None
+        return "password" if _is_password(match, value, quoted, end) else None
     if word in ("auth", "bearer", "sas") and match["suffix"]:
         return None
     if not _is_key(value, quoted) and not _is_plain_key(match, value):
@@ -228,8 +232,12 @@ def kind_by_name(name: str) -> str | None:
     return "azure-key" if re.search(r"account[_\-.]?key|shared[_\-.]?access[_\-.]?key|azure", lower) else None
 
 
-def _is_password(match: re.Match[str], value: str, quoted: bool, word: str) -> bool:
+def _is_password(match: re.Match[str], value: str, quoted: bool, end: int) -> bool:
+    word = match["word"].lower()
     if word == "pass" and not quoted and (value.isdigit() or len(value) < 4):
+        return False
+    if not quoted and (_MENTIONED.fullmatch(value) or (value.isdigit() and len(value) < 4) or match[0].endswith("->")):
+        # A variable, a number that counts, a field of a structure (`pwd->pw_name`).
         return False
     if word == "pwd" and re.fullmatch(r"~?/[\w./\-]*", value):
         # The working directory of a shell.
@@ -239,7 +247,8 @@ def _is_password(match: re.Match[str], value: str, quoted: bool, word: str) -> b
         return re.fullmatch(r"[A-Za-z_]\w*\.[A-Za-z_]*(?:pass|pwd)\w*", value, re.IGNORECASE) is None and (
             quoted or not value.startswith("=")
         )
-    return not _PROSE.match(value) and len(value) > 1
+    goes_on = (value.isalpha() or value[0] == "(") and re.match(r" {1,2}[a-z(]", match.string[end : end + 3])
+    return not (_PROSE.match(value) or goes_on or _CODE.fullmatch(value)) and len(value) > 1
 
 
 def _is_plain_key(match: re.Match[str], value: str) -> bool:
@@ -269,6 +278,7 @@ _SAID = re.compile(
     r"\bidentified\s+(?:with\s+\w+\s+)?by(?: password)?|\b(?:password|passwd)(?=\s+\\?['\"]))"
     r"\s{1,3}(?:(?P<q>\\{0,3}['\"`])(?P<quoted>[^'\"`\n\\]{1,128})|(?P<bare>[^\s'\"`]{3,128}))"
 )
+_OF_A_USER = re.compile(r"\b(?:create|alter|grant|set|user|role|login|link)\b", re.IGNORECASE)
 _PROPERTY = re.compile(
     r"(?<![\w.\-])[A-Za-z][\w\-]{0,40}(?:\.[\w\-]{1,40}){1,8}(?<=[a-z.\-_])(?i:password|passwd|passphrase)"
     r"[ \t]{1,80}(?P<bare>[^\s\"']{3,128})[ \t]*(?=\n|\\n|\Z)"
@@ -288,7 +298,9 @@ def _said(scene: Scene) -> Iterator[Candidate]:
         prose = group == "bare" and (
             _PROSE.match(value) or (value.isalpha() and value.islower()) or value.endswith("(")
         )
-        if value and not prose and not is_placeholder(value):
+        # `the lines identified by "squash" are …`: only a statement about a user has its password there.
+        stray = match[0][:10].lower() == "identified" and not _OF_A_USER.search(scene.text, 0, match.start())
+        if value and not prose and not stray and not is_placeholder(value):
             yield Candidate(match.start(group), match.start(group) + len(value), "password", LOOSE + 4)
     for match in _PROPERTY.finditer(scene.text):
         if not is_placeholder(match["bare"]):

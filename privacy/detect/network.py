@@ -39,13 +39,13 @@ _LOGIN_BEFORE = re.compile(
 )
 _PORT = re.compile(r":\d{1,5}\b")
 _HOST_NEAR = re.compile(
-    r"\b(?:hosts?|ips?|ipv4|addr|address|addresses|client|server|from|remote|peer|connect\w*|node|ping|dns|nameserver|"
+    r"(?<![\w\-])(?:hosts?|ips?|ipv4|addr|address|addresses|client|server|from|remote|peer|connect\w*|node|ping|dns|nameserver|"
     r"gateway|port|forwarded|x-real-ip|src|dst|source|dest|destination|listen\w*|proxy|lookup|login|ssh|tcp|udp|http|"
     r"allow\w*|deny|denied|block\w*|route|subnet|cidr|network|whitelist|broker|worker|executor|endpoint|resolve\w*|"
-    r"bind|inet|traceroute|visitor|request)(?:\b|_)|\w_(?:host|ip|addr)\b|//$|[@/]$",
+    r"bind|inet|traceroute|visitor|request)(?![\w\-])|\w_(?:host|ip|addr)\b|//$|[@/]$",
     re.IGNORECASE,
 )
-_HOST_AFTER = re.compile(r":\d|/32\b| - |,? port\b|[ ,]+\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}")
+_HOST_AFTER = re.compile(r":\d|/32\b| - |,? port\b")
 _RESOLVERS = frozenset("1.1.1.1 1.0.0.1 8.8.8.8 8.8.4.4 9.9.9.9 4.2.2.1 4.2.2.2".split())
 _SMALL, _VERY_SMALL = 40, 10
 _NETWORK = re.compile(r"/(\d{1,2})(?!\d)")
@@ -100,7 +100,11 @@ def _ipv6(scene: Scene) -> Iterator[Candidate]:
             continue
         # `a::b` and `db::2024` are names in code: an address of ours shows its groups or its well-known start.
         groups = [group for group in value.split(":") if group]
-        known = value[:2].lower() in ("fe", "fc", "fd", "ff") or value.startswith(("2", "::ffff:", "::FFFF:", "64:"))
+        if len(groups) == 8 and all(len(group) == 2 for group in groups):
+            # A fingerprint.
+            continue
+        known = len(groups) > 1 and value[:2].lower() in ("fe", "fc", "fd", "ff")
+        known = known or (len(groups) > 1 and value.startswith(("2", "64:"))) or value.lower().startswith("::ffff:")
         if _nobodys(address) or not (
             len(groups) >= 4 or (known and len(groups[0]) >= 2 and any(map(str.isdigit, value)))
         ):

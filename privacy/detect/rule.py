@@ -73,7 +73,7 @@ _MEASURE_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _COUNTING = re.compile(
-    r"(?:^| )(?:counts?|total|sum|avg|rows|records|offset|size|bytes|len|length|hash|checksum|version|ts|timestamp|seq)$"
+    r"(?:^| )(?:counts?|total|sum|avg|rows|records|offset|size|bytes|len|length|hash|checksum|version|ts|timestamp|seq|key)$"
 )
 """Last word of a label whose number counts, whatever the words before it: `ssn_count=479543112`."""
 _LESS_OR_MORE = re.compile(r"[\w\"`\])] {0,2}[<>]=? {0,2}['\"]?\Z")

@@ -181,7 +181,9 @@ def _parameters(scene: Scene, whole: bool = False) -> Iterator[Candidate]:
             # The connection string itself is quoted and ends here.
             content = content[: content.index("'", 1)]
         trimmed = content if whole or connection_string else content.rstrip(".,)]}")
-        if separator in "(," and is_placeholder(trimmed):
+        # A link in Markdown: `…badge.svg?token=x)](https://…`.
+        trimmed = trimmed.partition(")](")[0]
+        if trimmed.startswith("=") or separator in "(," and is_placeholder(trimmed):
             continue
         if sure or is_random(trimmed):
             kind = kind_by_name(name) or "uri-secret"
