@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from proventrail.privacy.detect.rule import LOOSE, SECRET, Candidate, Rule, Scene
 
 _WORDS = (
-    "password|passwd|passwort|kennwort|passphrase|passcode|pwd|pass|pw|contrase.a|mot[_ ]de[_ ]passe|senha|wachtwoord|"
+    "password|passwd|passwort|kennwort|passphrase|passcode|pwd|pass|pw|contrase.a|mot[_ ]de[_ ]passe|senha|wachtwoord|has[l\\xe0]o|l[o\\xf6]senord|salasana|heslo|passord|adgangskode|"
     "secret|token|api[_\\-. ]?key|access[_\\-. ]?key|auth[_\\-.]?key|private[_\\-.]?key|signing[_\\-.]?key|"
     "encryption[_\\-.]?key|fernet[_\\-.]?key|account[_\\-.]?key|shared[_\\-.]?key|master[_\\-.]?key|secret[_\\-.]?key|storage[_\\-.]?key|"
     "subscription[_\\-.]?key|credentials?|auth|bearer|sas"
@@ -19,7 +19,7 @@ _TRIGGER = _WORDS.replace(".a", "..?a")
 
 TRIGGERS = {
     "assignment": (rf"(?i:(?:{_TRIGGER})[a-z0-9_.\-]*[\\\"'`\]]{{0,6}} {{0,3}}(?::=|=>|->|=|:|>))").encode("ascii"),
-    "said": rb"(?i:(?:password|passwd|passphrase|pwd|passcode|identified by|token|secret|api key)(?: hash)?(?: is| "
+    "said": rb"(?i:(?:password|passwd|passphrase|pwd|passcode|identified by|token|secret|(?:api|access)[ _]key)(?: hash)?(?: is| "
     rb"was| to| by|) {0,3}[\\]{0,3}[\"'`=]?[^\s])",
     "command-line": rb"(?i:--?[a-z\-]{0,24}(?:password|passwd|pass|token|secret|api-?key|access-?key)"
     rb"[a-z\-]{0,12}[ =])|"
@@ -31,7 +31,7 @@ _NAME = re.compile(
     r"(?P<close>\\{0,3}[\"'`]?\]?|\\?\"?) {0,3}(?P<sign>:=|=>|->|={1,3}|:|>) {0,3}",
     re.IGNORECASE,
 )
-_PASSWORD_WORDS = re.compile(r"pass|pwd?|kennwort|contrase|mot.de|senha|wachtwoord", re.IGNORECASE)
+_PASSWORD_WORDS = re.compile(r"pass|pwd?|kennwort|contrase|mot.de|senha|wachtwoord|has.o|l.senord|salasana|heslo|adgangskode", re.IGNORECASE)
 # `password_file`, `secret_name`, `token_type`, `tokens`: about a secret, but none.
 _ABOUT = re.compile(
     r"^(?:ization|izer|izers|ized|ize|s\b(?!ecret)|s$|_?name|_?file|_?path|_?id$|_?type|_?field|"
@@ -69,6 +69,8 @@ _PLACEHOLDER = re.compile(
     r"pass(?:word)?s?|passwd|pwd|token|api[_-]?key)$",
     re.IGNORECASE | re.DOTALL,
 )
+_PASSWORD_LAST = re.compile(r"(?:passphrase|password|passwd)$", re.IGNORECASE)
+"""`private_key_passphrase`."""
 _MENTIONED = re.compile(r"[A-Za-z]*_\w*(?:password|passwd|pwd)[A-Za-z_]*|[A-Z]+_(?:PASSWORD|PASS|PWD)", re.IGNORECASE)
 """`password=ssl_key_password`: the name of a variable."""
 _PROSE = re.compile(
@@ -206,7 +208,7 @@ def _judged(match: re.Match[str], text: str, start: int, end: int) -> str | None
         return None
     if value.startswith(("//", "\\/")) or (not quoted and re.fullmatch(r"[A-Za-z_][\w.]*\([\w.,]*\)?", value)):
         return None
-    if _PASSWORD_WORDS.match(word):
+    if _PASSWORD_WORDS.match(word) or _PASSWORD_LAST.search(match["suffix"]):
         return "password" if _is_password(match, value, quoted, end) else None
     if word in ("auth", "bearer", "sas") and match["suffix"]:
         return None
@@ -278,6 +280,10 @@ _SAID = re.compile(
     r"\bidentified\s+(?:with\s+\w+\s+)?by(?: password)?|\b(?:password|passwd)(?=\s+\\?['\"]))"
     r"\s{1,3}(?:(?P<q>\\{0,3}['\"`])(?P<quoted>[^'\"`\n\\]{1,128})|(?P<bare>[^\s'\"`]{3,128}))"
 )
+_SET = re.compile(
+    r"(?i:\b(?:env|arg|setenv|setx|config(?:ure)? set|config)\s+)(?P<name>[A-Za-z_][\w.\-]{0,60}(?i:password|passwd|secret|token|key))"
+    r"[ \t]{1,3}[\"']?(?P<bare>[^\s\"']{3,512})"
+)
 _OF_A_USER = re.compile(r"\b(?:create|alter|grant|set|user|role|login|link)\b", re.IGNORECASE)
 _PROPERTY = re.compile(
     r"(?<![\w.\-])[A-Za-z][\w\-]{0,40}(?:\.[\w\-]{1,40}){1,8}(?<=[a-z.\-_])(?i:password|passwd|passphrase)"
@@ -305,6 +311,12 @@ def _said(scene: Scene) -> Iterator[Candidate]:
     for match in _PROPERTY.finditer(scene.text):
         if not is_placeholder(match["bare"]):
             yield Candidate(match.start("bare"), match.end("bare"), "password", LOOSE + 4)
+    for match in _SET.finditer(scene.text):
+        value = match["bare"]
+        password = _PASSWORD_LAST.search(match["name"]) is not None
+        if not is_placeholder(value) and (is_random(value) or (password and not _PROSE.match(value))):
+            kind = "password" if password else kind_by_name(match["name"]) or "secret"
+            yield Candidate(match.start("bare"), match.end("bare"), kind, LOOSE + 4)
     for match in _KEY_SAID.finditer(scene.text):
         value = match["bare"].rstrip(".")
         if (

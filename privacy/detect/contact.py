@@ -13,7 +13,7 @@ TRIGGERS = {
     "email": rb"(?:@|%40|\\u0040)[A-Za-z0-9\xa1-\xff\-]+\.[A-Za-z\xa1-\xff]",
     "phone-plus": rb"(?:\+|%2[Bb])[ ./()\-]{0,2}[0-9](?:[ ./()\-]{0,3}[0-9]){6}",
     "phone-us": rb"\([2-9][0-9]{2}\)[ \-.]{0,2}[2-9][0-9]{2}[ \-.]|[2-9][0-9]{2}-[2-9][0-9]{2}-[0-9]{4}",
-    "home": rb"(?i:[\\/](?:home|users|documents and settings)(?:[\\/]|%2f))",
+    "home": rb"(?i:(?:[\\/]|%2f)(?:home|users|documents and settings)(?:[\\/]|%2f))",
     "author-mail": rb"<[^<>@ ]{1,64}(?:@|%40)",
     "author-word": rb"(?i:author|committer|signed-off-by|co-authored|reviewed-by|acked-by)",
 }
@@ -25,6 +25,8 @@ _EMAIL = re.compile(
     rf"(?![{_WORD}])"
 )
 _ESCAPE = re.compile(r"\\(?:u00[0-9a-f]{2}|[nrt])", re.IGNORECASE)
+_HEX_PAIR = re.compile("[2-7][0-9A-Fa-f]")
+"""Of an escaped sign: `%22jane%40example.com`."""
 _FILE_ENDINGS = frozenset(
     "png jpg jpeg gif svg webp ico bmp tgz gz bz2 xz zst tar json yaml yml toml ini txt log csv tsv parquet avro orc "
     "jar war whl egg sql xml html htm conf cfg js mjs ts tsx jsx css map lock service socket timer target scope slice "
@@ -53,6 +55,8 @@ def _emails(scene: Scene) -> Iterator[Candidate]:
         start = match.start() + len(local) - len(local.lstrip(".'&=-+"))
         if (escape := _ESCAPE.match(text, match.start() - 1)) is not None and escape.end() < match.start("at"):
             start = max(start, escape.end())
+        if text[match.start() - 1 : match.start()] == "%" and _HEX_PAIR.match(local):
+            start = max(start, match.start() + 2)
         # `to=jane@example.com`: what is left of the sign is a name.
         start = max(start, match.start() + local.rfind("=") + 1, match.start() + local.rfind("&") + 1)
         # `b'jane@…'` is a string in code, `o'neil@…` a name.
@@ -180,7 +184,7 @@ _HOME = re.compile(
     r"(?:(?<![A-Za-z0-9_.\-])(?:(?:/(?:mnt|nfs|export|var|net|data|nas|shared|efs|lustre|gpfs|vol|srv|afs|usr|private|"
     r"Volumes/[^/\s]{1,40}|System/Volumes/Data|host|hostfs|rootfs))?|(?:hdfs|sftp|ssh|scp|ftp|file|viewfs|"
     r"rsync|nfs|smb|"
-    r"vscode-remote)://[^/\s\"']{0,120})/(?:home|Users)(?:/|%2F)"
+    r"vscode-remote)://[^/\s\"']{0,120})(?:\\?/|%2F)(?:home|Users)(?:\\?/|%2F)"
     r"|(?:(?<![A-Za-z0-9])[A-Za-z]:|(?<![\w.\-])/(?:mnt/|cygdrive/)?[a-z]|\\\\[\w.\-$]{1,63}(?:\\[\w$]{1,20})?)"
     r"(?:\\{1,4}|/)(?:Users|Documents and Settings)(?:\\{1,4}|/))"
     r"(?P<name>[^/\\\s\"'<>:;,|?*()\[\]{}$%=`&#]{1,64}(?: [^/\\\s\"'<>:;,|?*()\[\]{}$%=`&#]{1,32}(?=\\)){0,2})",
@@ -214,7 +218,7 @@ _NOT_A_USER = re.compile(
 def _home_users(scene: Scene) -> Iterator[Candidate]:
     for match in _HOME.finditer(scene.text):
         # `GET /users/orders` is the route of an API, `gs://home/orders` a bucket.
-        if match[0].startswith("/users/") or scene.text.endswith(":/", 0, match.start()):
+        if match[0].lstrip("\\").startswith("/users") or scene.text.endswith(":/", 0, match.start()):
             continue
         name = match["name"].rstrip(".!")
         lower = name.lower()

@@ -125,7 +125,8 @@ def _births(scene: Scene) -> Iterator[Candidate]:
         before = text[max(previous, start - _FARTHEST) : start]
         previous = end
         at_time = re.match(r"[T ]\d\d:", text[end : end + 4]) is not None
-        if everywhere:
+        heading = scene.heading(start)
+        if everywhere or (heading and Scene(scene.view, heading).named("dob")):
             distance = 0
         elif at_time and not scene.label(start):
             # A moment, not a day: `birthday_campaign 2024-11-24T10:00:00`.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from stdnum import bitcoin, iban, luhn
 
 from proventrail.privacy.detect.context import words_of
-from proventrail.privacy.detect.rule import CONTEXT, DISTINCT, NO_CONTEXT, Candidate, Rule, Scene
+from proventrail.privacy.detect.rule import CONTEXT, DISTINCT, EDGE, EDGE_BYTES, NO_CONTEXT, Candidate, Rule, Scene
 
 _COUNTRIES = (
     "AD|AE|AL|AT|AZ|BA|BE|BG|BH|BI|BR|BY|CH|CR|CY|CZ|DE|DJ|DK|DO|EE|EG|ES|FI|FK|FO|FR|GB|GE|GI|GL|GR|GT|"
@@ -21,15 +21,15 @@ _COUNTRIES = (
 """Countries of the IBAN registry of SWIFT."""
 
 TRIGGERS = {
-    "card": rb"(?:^|[^0-9A-Za-z.])(?:[3-6][0-9]{3}(?:[ \-.]|%20)?[0-9]{4}(?:[ \-.]|%20)?[0-9]{4}"
+    "card": EDGE_BYTES + rb"(?:[3-6][0-9]{3}(?:[ \-.]|%20)?[0-9]{4}(?:[ \-.]|%20)?[0-9]{4}"
     rb"(?:[ \-.]|%20)?[0-9]{3}|2[2-7][0-9]{2}(?:[ \-.]|%20)?[0-9]{4}(?:[ \-.]|%20)?[0-9]{4}(?:[ \-.]|%20)?[0-9]{4}|3[47][0-9]{2}[ \-.]?[0-9]{6}[ \-.]?[0-9]{5})",
-    "iban": rf"(?:^|[^0-9A-Za-z])(?i:{_COUNTRIES})[ \-]?[0-9]{{2}}[ \-]?[A-Za-z0-9]{{2}}[A-Za-z0-9 \-]{{9}}".encode(),
+    "iban": EDGE_BYTES + rf"(?i:{_COUNTRIES})[ \-]?[0-9]{{2}}[ \-]?[A-Za-z0-9]{{2}}[A-Za-z0-9 \-]{{9}}".encode(),
     "crypto": rb"(?:^|[^0-9A-Za-z])(?:0x[0-9A-Fa-f]{40}|(?i:bc1|tb1|ltc1)[A-Za-z0-9]{11}|"
     rb"[13LMDT][1-9A-HJ-NP-Za-km-z]{25,34}(?:[^0-9A-Za-z]|$))",
 }
 
 _CARD = re.compile(
-    r"(?<![0-9A-Za-z.])(?<![0-9A-Za-z]-)(?<!\d[./:])(?:[2-6]\d{3}(?P<s>[ \-.]|%20|)\d{4}"
+    EDGE + r"(?<!\.)(?<![0-9A-Za-z]-)(?<!\d[./:])(?:[2-6]\d{3}(?P<s>[ \-.]|%20|)\d{4}"
     r"(?P=s)\d{4}(?P=s)\d{1,7}|3[47]\d{2}(?P<a>[ \-.]?)\d{6}(?P=a)\d{5}|3[068]\d{2}(?P<d>[ "
     r"\-.]?)\d{6}(?P=d)\d{4})"
     r"(?![0-9A-Za-z]|[.\-]\d)"
@@ -80,7 +80,7 @@ def _cards(scene: Scene) -> Iterator[Candidate]:
 
 
 _IBAN_START = re.compile(
-    rf"(?<![0-9A-Za-z])(?:{_COUNTRIES}|{_COUNTRIES.lower()})[ \-]?\d{{2}}[ \-]?[A-Za-z0-9]{{4}}"
+    EDGE + rf"(?:{_COUNTRIES}|{_COUNTRIES.lower()})[ \-]?\d{{2}}[ \-]?[A-Za-z0-9]{{4}}"
 )
 _IBAN_REST = re.compile(r"[A-Za-z]{2}[ \-]?\d{2}(?:[ \-]?[A-Za-z0-9]){11,30}")
 _SHORTEST, _LONGEST = 15, 34

@@ -29,9 +29,9 @@ from stdnum.pt import cc as pt_cc
 from stdnum.pt import nif as pt_nif
 from stdnum.us import itin
 
-from proventrail.privacy.detect.rule import CONTEXT, NO_CONTEXT, Candidate, Rule, Scene
+from proventrail.privacy.detect.rule import CONTEXT, EDGE, NO_CONTEXT, Candidate, Rule, Scene
 
-_BEFORE = r"(?<![0-9A-Za-z])(?<!\d[.\-:/])"
+_BEFORE = EDGE + r"(?<!\d[.\-:/])"
 _AFTER = r"(?![0-9A-Za-z])(?![.\-:/]\d)"
 
 

@@ -48,6 +48,8 @@ _HOST_NEAR = re.compile(
 _HOST_AFTER = re.compile(r":\d|/32\b| - |,? port\b")
 _RESOLVERS = frozenset("1.1.1.1 1.0.0.1 8.8.8.8 8.8.4.4 9.9.9.9 4.2.2.1 4.2.2.2".split())
 _SMALL, _VERY_SMALL = 40, 10
+_LOGGED = re.compile(r" \S{1,64} \S{1,64} \[\d")
+"""The start of a line of an access log."""
 _NETWORK = re.compile(r"/(\d{1,2})(?!\d)")
 
 
@@ -58,7 +60,7 @@ def _ipv4(scene: Scene) -> Iterator[Candidate]:
         before = text[max(0, match.start() - 120) : match.start()]
         if _nobodys(address) or _VERSION_WORD.search(scene.context):
             continue
-        if _VERSION_BEFORE.search(before) and not (_PORT.match(text, match.end()) or _LOGIN_BEFORE.search(before)):
+        if _VERSION_BEFORE.search(before) and not (_PORT.match(text, match.end()) or _LOGGED.match(text, match.end()) or _LOGIN_BEFORE.search(before)):
             continue
         network = _NETWORK.match(text, match.end())
         if network is not None and int(network[1]) < 32 and not int(address) & ((1 << (32 - int(network[1]))) - 1):

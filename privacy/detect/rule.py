@@ -32,6 +32,11 @@ class Candidate:
     distance: int = 0
 
 
+EDGE = r"(?:(?<![0-9A-Za-z])|(?<=%3D|%22|%20|%3A|%2C))"
+"""Where a value may begin: no letter or digit before it, but for an escaped sign of a URI."""
+EDGE_BYTES = rb"(?:^|[^0-9A-Za-z]|%3D|%22|%20|%3A|%2C)"
+"""The same in a trigger."""
+
 # Numbers inside these are parts of a name or a time: no checksum makes them a person's.
 _SHIELD = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -72,6 +77,7 @@ _MEASURE_BEFORE = re.compile(
     r"snapshot|version|total|sum|of size|bytes)[ #]{1,2})\Z",
     re.IGNORECASE,
 )
+_HEADING = re.compile(r"[A-Za-zÀ-ÿ_][\wÀ-ÿ .\-]{0,40}")
 _COUNTING = re.compile(
     r"(?:^| )(?:counts?|total|sum|avg|rows|records|offset|size|bytes|len|length|hash|checksum|version|ts|timestamp|seq|key)$"
 )
@@ -139,9 +145,27 @@ class Scene:
     def _label(self, start: int) -> str:
         sign = self.text[max(0, start - 8) : start].rstrip(" \t\"'`([<\\")[-1:]
         if sign not in (":", "=", ">"):
-            return ""
+            return self.heading(start)
         match = _LABEL.search(self.text, max(0, start - 64), start)
         return "" if match is None else _CLAUSE.split(match["label"])[-1].strip()
+
+    @cached_property
+    def _headings(self) -> tuple[str, list[str]]:
+        """The separator and the cells of the first line, where the text is rows below a heading; "" where it is not."""
+        first, _, rows = self.text.partition("\n")
+        separator = next((char for char in "\t;|," if char in first), "")
+        cells = [cell.strip(" \r\"'") for cell in first.split(separator)] if separator and rows else []
+        return (separator, cells) if cells and all(map(_HEADING.fullmatch, cells)) else ("", [])
+
+    def heading(self, start: int) -> str:
+        """The name of the column in which the value at `start` stands, if the text is a table in CSV."""
+        line = self.text.rfind("\n", 0, start) + 1
+        separator, cells = self._headings if line else ("", [])
+        if not separator:
+            return ""
+        end = self.text.find("\n", start)
+        row = self.text[line : end if end >= 0 else len(self.text)]
+        return cells[row.count(separator, 0, start - line)] if row.count(separator) == len(cells) - 1 else ""
 
     def counts(self, start: int, end: int) -> bool:
         """Whether the text says that a number counts or names things of a machine: `rows=7`, `7 rows`, `offset 7`."""
