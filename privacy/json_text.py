@@ -54,7 +54,10 @@ class NotJson(ValueError):
 
 @dataclass(slots=True)
 class Leaf:
-    """One string, number or property name. `start` and `end` enclose it in the text, quotes included."""
+    """One string, number or property name. `start` and `end` enclose it in the text, quotes included.
+
+    `dialect` stands beside it, as in the SQL facet of OpenLineage.
+    """
 
     start: int
     end: int
@@ -66,6 +69,7 @@ class Leaf:
     is_string: bool = True
     index: int = -1
     named: Place | None = None
+    dialect: str = ""
 
     def title(self, name: str, place: Place) -> None:
         """The value belongs to the column or property `name`, whose place is `place`."""
@@ -207,6 +211,11 @@ class _Walk:
         title = next(self._strings(frame, _TITLES), None)
         if title is not None and len(title) == 1:
             self._title(frame, title[0].value)
+        dialect = next((found for found in self._strings(frame, {"dialect"}) if found), None)
+        if dialect is not None:
+            for _, first, last in frame.members:
+                for leaf in self.leaves[first:last]:
+                    leaf.dialect = leaf.dialect or dialect[0].value
         header = next((found for found in self._strings(frame, _HEADERS) if found), None)
         if header is not None:
             self._head(frame, [leaf.value for leaf in header])

@@ -75,11 +75,13 @@ class Rewriter:
         draft.parts = parts
         return draft
 
-    def _apply(self, rule: Treatment, value: str, path: str, context: str, draft: Draft) -> Parts | None:
+    def _apply(
+        self, rule: Treatment, value: str, path: str, context: str, draft: Draft, dialect: str = ""
+    ) -> Parts | None:
         if rule.transform == "keep" or not value:
             return None
         if rule.transform in _SCANS:
-            return self._in_spans(rule, value, path, context, draft)
+            return self._in_spans(rule, value, path, context, draft, dialect)
         prefix = next((p for p in rule.prefixes if value.lower().startswith(p)), "")
         head, body = value[: len(prefix)], value[len(prefix) :]
         if not body or is_own(body):
@@ -95,7 +97,7 @@ class Rewriter:
         whole = next((span for span in spans if span.start == 0 and span.end == len(value)), None)
         return whole.kind if whole is not None else rule.kind
 
-    def _spans(self, rule: Treatment, value: str, context: str) -> Sequence[SpanLike]:
+    def _spans(self, rule: Treatment, value: str, context: str, dialect: str) -> Sequence[SpanLike]:
         value = blanked(value)
         found = self.detector.scan(value, context)
         if rule.transform == "uri":
@@ -103,11 +105,13 @@ class Rewriter:
         if rule.transform == "sql":
             # What has a form of its own is no part of SQL's grammar, wherever it stands: in names, in broken queries.
             certain = [span for span in found if span.kind not in _LOOSE or _no_name(value[span.start : span.end])]
-            return [*self.detector.scan_sql(value), *certain]
+            return [*self.detector.scan_sql(value, dialect), *certain]
         return found
 
-    def _in_spans(self, rule: Treatment, value: str, path: str, context: str, draft: Draft) -> Parts | None:
-        found = sorted((span.start, -span.end, span.kind) for span in self._spans(rule, value, context))
+    def _in_spans(
+        self, rule: Treatment, value: str, path: str, context: str, draft: Draft, dialect: str = ""
+    ) -> Parts | None:
+        found = sorted((span.start, -span.end, span.kind) for span in self._spans(rule, value, context, dialect))
         if not found:
             return None
         parts: Parts = []
@@ -195,7 +199,7 @@ class Rewriter:
         for i, (leaf, rule) in enumerate(zip(found, rules, strict=True)):
             if i in idle:
                 continue
-            parts = self._apply(rule, leaf.value, leaf.path, leaf.context, draft)
+            parts = self._apply(rule, leaf.value, leaf.path, leaf.context, draft, leaf.dialect)
             if parts is None:
                 continue
             draft.parts.append(text[at : leaf.start])

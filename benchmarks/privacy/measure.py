@@ -35,16 +35,16 @@ def plants(path: Path = FOLDER / "corpus" / "plants-v1.jsonl") -> Iterator[Case]
         yield Case(item["text"], item["way"], item.get("place", ""), spans, item.get("context", ""))
 
 
-_PLANT = re.compile("⟪([a-z\\-]+):(.*?)⟫")
+_PLANT = re.compile("⟪([a-z\\-]+):(.*?)⟫", re.DOTALL)
 
 
 def holdout_plants() -> Iterator[Case]:
-    """Cases written by hand: `way|field|text`, each plant as ⟪kind:value⟫."""
+    """Cases written by hand: `way|field|text`, each plant as ⟪kind:value⟫, ␤ for a line break."""
     ways = {"t": "text", "s": "sql", "u": "uri"}
     for line in _lines("positive"):
         if line.startswith("#"):
             continue
-        way, context, marked = line.split("|", 2)
+        way, context, marked = line.replace("␤", "\n").split("|", 2)
         text, spans, position = "", [], 0
         for match in _PLANT.finditer(marked):
             text += marked[position : match.start()]
@@ -58,8 +58,8 @@ def holdout_clean() -> list[str]:
 
 
 def _lines(name: str) -> list[str]:
-    """Both batches: the second was written after the faults that the first showed were mended."""
-    paths = (FOLDER / "holdout" / f"{name}{batch}.txt" for batch in ("", "-2"))
+    """All batches: each was written after the faults that the one before had shown were mended."""
+    paths = sorted((FOLDER / "holdout").glob(f"{name}*.txt"))
     return [line for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
 
 

@@ -10,17 +10,19 @@ from collections.abc import Iterator
 from proventrail.privacy.detect.rule import LOOSE, SECRET, Candidate, Rule, Scene
 
 _WORDS = (
-    "password|passwd|passwort|kennwort|passphrase|passcode|pwd|pass|pw|contrase.a|mot[_ ]de[_ ]passe|senha|wachtwoord|has[l\\xe0]o|l[o\\xf6]senord|salasana|heslo|passord|adgangskode|"
+    "password|passwd|passwort|kennwort|passphrase|passcode|pwd|pass|pw|contrase.a|mot[_ ]de[_ ]passe|senha|wachtwoord|"
+    "has[l\\xe0]o|l[o\\xf6]senord|salasana|heslo|passord|adgangskode|"
     "secret|token|api[_\\-. ]?key|access[_\\-. ]?key|auth[_\\-.]?key|private[_\\-.]?key|signing[_\\-.]?key|"
-    "encryption[_\\-.]?key|fernet[_\\-.]?key|account[_\\-.]?key|shared[_\\-.]?key|master[_\\-.]?key|secret[_\\-.]?key|storage[_\\-.]?key|"
+    "encryption[_\\-.]?key|fernet[_\\-.]?key|"
+    "account[_\\-.]?key|shared[_\\-.]?key|master[_\\-.]?key|secret[_\\-.]?key|storage[_\\-.]?key|"
     "subscription[_\\-.]?key|credentials?|auth|bearer|sas"
 )
 _TRIGGER = _WORDS.replace(".a", "..?a")
 
 TRIGGERS = {
     "assignment": (rf"(?i:(?:{_TRIGGER})[a-z0-9_.\-]*[\\\"'`\]]{{0,6}} {{0,3}}(?::=|=>|->|=|:|>))").encode("ascii"),
-    "said": rb"(?i:(?:password|passwd|passphrase|pwd|passcode|identified by|token|secret|(?:api|access)[ _]key)(?: hash)?(?: is| "
-    rb"was| to| by|) {0,3}[\\]{0,3}[\"'`=]?[^\s])",
+    "said": rb"(?i:(?:password|passwd|passphrase|pwd|passcode|identified by|token|secret|(?:api|access)[ _]key)"
+    rb"(?: hash)?(?: is| was| to| by|) {0,3}[\\]{0,3}[\"'`=]?[^\s])",
     "command-line": rb"(?i:--?[a-z\-]{0,24}(?:password|passwd|pass|token|secret|api-?key|access-?key)"
     rb"[a-z\-]{0,12}[ =])|"
     rb"(?:mysql|sshpass|curl|redis-cli|mongo)[^\n]{0,200} -",
@@ -31,7 +33,11 @@ _NAME = re.compile(
     r"(?P<close>\\{0,3}[\"'`]?\]?|\\?\"?) {0,3}(?P<sign>:=|=>|->|={1,3}|:|>) {0,3}",
     re.IGNORECASE,
 )
-_PASSWORD_WORDS = re.compile(r"pass|pwd?|kennwort|contrase|mot.de|senha|wachtwoord|has.o|l.senord|salasana|heslo|adgangskode", re.IGNORECASE)
+_PASSWORD_WORDS = re.compile(
+    r"pass|pwd?|kennwort|contrase|mot.de|senha|wachtwoord|has.o|l.senord|salasana|"
+    r"heslo|adgangskode",
+    re.IGNORECASE,
+)
 # `password_file`, `secret_name`, `token_type`, `tokens`: about a secret, but none.
 _ABOUT = re.compile(
     r"^(?:ization|izer|izers|ized|ize|s\b(?!ecret)|s$|_?name|_?file|_?path|_?id$|_?type|_?field|"
@@ -43,7 +49,7 @@ _ABOUT = re.compile(
     r"_?last\w*|_?changed\w*|_?updated\w*|_?created\w*|_?rotat\w*|_?table|_?schema|_?database|_?kind|"
     r"_?key_?ref|_?duration\w*|_?interval\w*|"
     # `src/passwd.c: Added …`, `#include <pwd.h> and …`.
-    r"[\w\-]*\.(?:[ch]|cc|cpp|def|py|java|xml|html?|md|sh|js|ts|go|rs|txt|[1-8])$)",
+    r"[\w.\-]*\.(?:[ch]|cc|cpp|def|py|java|xml|html?|md|sh|js|ts|go|rs|txt|[1-8])$)",
     re.IGNORECASE,
 )
 _ABOUT_BEFORE = re.compile(
@@ -204,7 +210,13 @@ def _judged(match: re.Match[str], text: str, start: int, end: int) -> str | None
     # `renesas:`, `bypass=`: the end of another word.
     if word in ("pass", "sas", "auth") and before[-1:].isalpha() and match["word"][0].islower():
         return None
-    if word == "pass" and not name[: len(before)] and match["sign"] == ":" and not quoted and _is_verdict(value, text, end):
+    if (
+        word == "pass"
+        and not name[: len(before)]
+        and match["sign"] == ":"
+        and not quoted
+        and _is_verdict(match["word"], value, text, end)
+    ):
         return None
     if value.startswith(("//", "\\/")) or (not quoted and re.fullmatch(r"[A-Za-z_][\w.]*\([\w.,]*\)?", value)):
         return None
@@ -217,11 +229,11 @@ def _judged(match: re.Match[str], text: str, start: int, end: int) -> str | None
     return kind_by_name(name) or "secret"
 
 
-def _is_verdict(value: str, text: str, end: int) -> bool:
+def _is_verdict(word: str, value: str, text: str, end: int) -> bool:
     """Whether `PASS: …` tells that a test passed: more text follows, or the name of a test."""
     if re.match(r"[ \t]+\S", text[end : end + 8]) or value.endswith(":"):
         return True
-    return not any(map(str.isalpha, value)) or (value.isalpha() and value[0].isupper()) or "/" in value
+    return not any(map(str.isalpha, value)) or "/" in value or (word.isupper() and not any(map(str.isdigit, value)))
 
 
 def kind_by_name(name: str) -> str | None:
@@ -250,7 +262,7 @@ def _is_password(match: re.Match[str], value: str, quoted: bool, end: int) -> bo
             quoted or not value.startswith("=")
         )
     goes_on = (value.isalpha() or value[0] == "(") and re.match(r" {1,2}[a-z(]", match.string[end : end + 3])
-    return not (_PROSE.match(value) or goes_on or _CODE.fullmatch(value)) and len(value) > 1
+    return not (_PROSE.match(value) or goes_on or _CODE.fullmatch(value) or _TYPE.fullmatch(value)) and len(value) > 1
 
 
 def _is_plain_key(match: re.Match[str], value: str) -> bool:
@@ -264,6 +276,9 @@ def _is_plain_key(match: re.Match[str], value: str) -> bool:
 
 _CODE = re.compile(r"[A-Za-z_][A-Za-z_]*\w*(?:\.[A-Za-z_]\w*)+(?:\(.*)?|[A-Za-z_]\w*[(\[].*", re.DOTALL)
 """`values[1]`, `self.token.decode('utf-8')`: an expression, not the secret itself."""
+
+_TYPE = re.compile(r"(?:[A-Z][a-z]+){2,}")
+"""`password: SecretStr`: a type."""
 
 
 def _is_key(value: str, quoted: bool) -> bool:
@@ -281,7 +296,8 @@ _SAID = re.compile(
     r"\s{1,3}(?:(?P<q>\\{0,3}['\"`])(?P<quoted>[^'\"`\n\\]{1,128})|(?P<bare>[^\s'\"`]{3,128}))"
 )
 _SET = re.compile(
-    r"(?i:\b(?:env|arg|setenv|setx|config(?:ure)? set|config)\s+)(?P<name>[A-Za-z_][\w.\-]{0,60}(?i:password|passwd|secret|token|key))"
+    r"(?i:\b(?:env|arg|setenv|setx|config(?:ure)? set|config)\s+)(?P<name>[A-Za-z_][\w.\-]{0,60}(?i:password|"
+    r"passwd|secret|token|key))"
     r"[ \t]{1,3}[\"']?(?P<bare>[^\s\"']{3,512})"
 )
 _OF_A_USER = re.compile(r"\b(?:create|alter|grant|set|user|role|login|link)\b", re.IGNORECASE)
@@ -291,7 +307,7 @@ _PROPERTY = re.compile(
 )
 """A line of a properties file with a blank between name and value: `spark.ssl.keyPassword   changeme1`."""
 _KEY_SAID = re.compile(
-    r"(?i:\b(?:token|secret|api key|access key)\s+(?:is|was|"
+    r"(?i:\b(?P<name>(?:[a-z]{1,20}_){0,3}(?:token|secret|api[ _]key|access[ _]key))\s+(?:is|was|"
     r"to)?:?)\s{1,3}\\{0,3}['\"`]?(?P<bare>[A-Za-z0-9_\-+/=.~]{12,512})"
 )
 
@@ -324,7 +340,8 @@ def _said(scene: Scene) -> Iterator[Candidate]:
             and len(value) >= 16
             and not scene.shielded(match.start("bare"), match.start("bare") + len(value))
         ):
-            yield Candidate(match.start("bare"), match.start("bare") + len(value), "secret", LOOSE + 2)
+            kind = kind_by_name(match["name"]) or "secret"
+            yield Candidate(match.start("bare"), match.start("bare") + len(value), kind, LOOSE + 2)
 
 
 _OPTION = re.compile(
@@ -363,7 +380,7 @@ def _by_field(scene: Scene) -> Iterator[Candidate]:
     if scene.named("password") and "\n" not in text and len(text) <= 256:
         yield Candidate(start, start + len(text), "password", LOOSE)
     elif scene.named("secret") and _is_key(text, quoted=True):
-        yield Candidate(start, start + len(text), "secret", LOOSE)
+        yield Candidate(start, start + len(text), kind_by_name(scene.context) or "secret", LOOSE)
 
 
 def _about_field(name: str) -> bool:
@@ -377,9 +394,9 @@ def _about_field(name: str) -> bool:
 
 RULES = (
     Rule(("password", "secret", "aws-key", "azure-key"), ("assignment",), _assignments),
-    Rule(("password", "secret"), ("said",), _said),
+    Rule(("password", "secret", "aws-key", "azure-key"), ("said",), _said),
     Rule(("password", "secret"), ("command-line",), _options),
-    Rule(("password", "secret"), ("field:password", "field:secret"), _by_field),
+    Rule(("password", "secret", "aws-key", "azure-key"), ("field:password", "field:secret"), _by_field),
 )
 
 __all__ = ["RULES", "SECRET", "TRIGGERS", "entropy", "is_placeholder", "is_random"]

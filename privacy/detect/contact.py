@@ -86,7 +86,8 @@ def _is_address(text: str, start: int, end: int, local: str, domain: str, at: st
 
 # Not `+2026-06-19T10:20:06Z`, nor the sum `x + (1.2345679e-04)`.
 _INTERNATIONAL = re.compile(
-    r"(?:(?<![\w+.])(?<!\d[\-/])\+(?!(?:19|20)\d\d-\d\d-\d\d[T ])|%2[Bb])[ ]?\(?\d(?![.]\d{5})(?:[ ./()\-]{0,3}\d){6,16}(?![\dA-Za-z])"
+    r"(?:(?<![\w+.])(?<!\d[\-/])\+(?!(?:19|20)\d\d-\d\d-\d\d[T ])|"
+    r"%2[Bb])[ ]?\(?\d(?![.]\d{5})(?:[ ./()\-]{0,3}\d){6,16}(?![\dA-Za-z])"
 )
 _NORTH_AMERICA = re.compile(
     r"(?<![\w.+\-/])(?:1[ \-.])?(?:\([2-9]\d{2}\)[ \-.]{0,2}|[2-9]\d{2}-)[2-9]\d{2}[ \-.]\d{4}(?![\w\-]|\.\d)"
@@ -96,7 +97,7 @@ _NATIONAL = re.compile(
     r"[(0-9](?<![0-9A-Za-z].)(?<![0-9][.\-/:].)(?:[ ./()\-]{0,3}[0-9]){6,16}(?![0-9A-Za-z])", re.DOTALL
 )
 _DECIMAL = re.compile(r"\d+\.\d+")
-_VERSION = re.compile(r"0\.\d+(?:\.\d+)*|\d+(?:\.\d+)*\.\d(?:\.\d+)+|\d{4}(?:\.\d{1,2}){2}")
+_VERSION = re.compile(r"0\.\d+(?:\.\d+)*|\d+(?:\.\d+)*\.\d(?:\.\d+)+(?: .*)?|\d{4}(?:\.\d{1,2}){2}")
 """`16.0.1.0.0.4`, `0.20240403.1915`, `2024.7.23`: numbers of releases, not groups of a telephone number."""
 _PLUS = re.compile("^%2B", re.IGNORECASE)
 _E164 = 10
@@ -211,7 +212,8 @@ _SHARED_HOMES = frozenset(
     "site kubernetes distiller steam snap nix nixbld lightdm sshd student students ftp ssh".split()
 )
 _NOT_A_USER = re.compile(
-    r"^(?:svc[-_.].*|(?:all|default)[ _]users?|.*administrator|.*[-_]svc|.*\.(?:html?|php|aspx?|jsp|js|css)|[\d._\-]+|.*[-_.](?:runner|agent|bot))$"
+    r"^(?:svc[-_.].*|(?:all|default)[ _]users?|.*administrator|.*[-_]svc|.*\.(?:html?|php|aspx?|jsp|js|css)|"
+    r"[\d._\-]+|.*[-_.](?:runner|agent|bot))$"
 )
 
 
@@ -259,7 +261,12 @@ def _authors(scene: Scene) -> Iterator[Candidate]:
     for pattern in (_LAST_FIRST, _BEFORE_MAIL, _LOWER_BEFORE_MAIL, _IN_AUTHOR, _AFTER_WORD):
         for match in pattern.finditer(scene.text):
             name = match["name"].rstrip(" .")
-            if name and not name.isupper() and _MACHINES.search(name) is None and not name.lower().startswith(("author", "date", "commit")):
+            if (
+                name
+                and not name.isupper()
+                and _MACHINES.search(name) is None
+                and not name.lower().startswith(("author", "date", "commit"))
+            ):
                 yield Candidate(match.start("name"), match.start("name") + len(name), "git-author", DISTINCT)
 
 

@@ -43,7 +43,8 @@ _PHRASES: dict[str, str] = {
     "bsn": "bsn|bsn nummer|bsnnummer|burgerservicenummer|burger service|sofi|sofinummer|sofi nummer|citizen service|"
     "citizen service number",
     "pesel": "pesel|numer pesel|nr pesel|pesel number",
-    "be": "rijksregister|rijksregisternummer|rrn|insz|niss|registre national|numéro national|numero national|n national|nr national|"
+    "be": "rijksregister|rijksregisternummer|rrn|insz|niss|registre national|numéro national|numero national|"
+    "n national|nr national|"
     "nationaal nummer|national number|national register|nrn|rijksregisternr",
     "pt-nif": "nif|nipc|contribuinte|número de contribuinte|numero de contribuinte|fiscal|nº contribuinte|vat|tax|"
     "tax id|"

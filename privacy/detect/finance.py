@@ -22,7 +22,8 @@ _COUNTRIES = (
 
 TRIGGERS = {
     "card": EDGE_BYTES + rb"(?:[3-6][0-9]{3}(?:[ \-.]|%20)?[0-9]{4}(?:[ \-.]|%20)?[0-9]{4}"
-    rb"(?:[ \-.]|%20)?[0-9]{3}|2[2-7][0-9]{2}(?:[ \-.]|%20)?[0-9]{4}(?:[ \-.]|%20)?[0-9]{4}(?:[ \-.]|%20)?[0-9]{4}|3[47][0-9]{2}[ \-.]?[0-9]{6}[ \-.]?[0-9]{5})",
+    rb"(?:[ \-.]|%20)?[0-9]{3}|2[2-7][0-9]{2}(?:[ \-.]|%20)?[0-9]{4}(?:[ \-.]|%20)?[0-9]{4}(?:[ \-.]|"
+    rb"%20)?[0-9]{4}|3[47][0-9]{2}[ \-.]?[0-9]{6}[ \-.]?[0-9]{5})",
     "iban": EDGE_BYTES + rf"(?i:{_COUNTRIES})[ \-]?[0-9]{{2}}[ \-]?[A-Za-z0-9]{{2}}[A-Za-z0-9 \-]{{9}}".encode(),
     "crypto": rb"(?:^|[^0-9A-Za-z])(?:0x[0-9A-Fa-f]{40}|(?i:bc1|tb1|ltc1)[A-Za-z0-9]{11}|"
     rb"[13LMDT][1-9A-HJ-NP-Za-km-z]{25,34}(?:[^0-9A-Za-z]|$))",
@@ -45,7 +46,10 @@ _RARE = re.compile(r"(?:5[06-8]|6[0-37-9])")
 
 # `5421 5457 5459 5423 5432 5482 …`: a table of code points, of which every few lines pass Luhn.
 _GROUP_BEFORE = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{4,5} \Z")
-_GROUPS_AFTER = re.compile(r" (?:[0-9A-Fa-f]{4,5} [0-9A-Fa-f]{4,5}(?![0-9A-Za-z])|[0-9]{0,4}[A-F][0-9A-F]{0,4}(?![0-9A-Za-z]))")
+_GROUPS_AFTER = re.compile(
+    r" (?:[0-9A-Fa-f]{4,5} [0-9A-Fa-f]{4,5}(?![0-9A-Za-z])|"
+    r"[0-9]{0,4}[A-F][0-9A-F]{0,4}(?![0-9A-Za-z]))"
+)
 _OF_AN_ID = re.compile(r"(?:^| )(?:ids?|key)$")
 
 
@@ -67,7 +71,12 @@ def _cards(scene: Scene) -> Iterator[Candidate]:
         counted = not grouped and (negative or scene.counts(*match.span()))
         # In the path of a URI any number of that length may stand.
         in_path = not grouped and scene.text[max(0, match.start() - 1) : match.start()] == "/"
-        if known and not counted and not in_path and (grouped or not _RARE.match(digits) or digits.startswith(("6011", "62"))):
+        if (
+            known
+            and not counted
+            and not in_path
+            and (grouped or not _RARE.match(digits) or digits.startswith(("6011", "62")))
+        ):
             yield Candidate(match.start(), match.end(), "credit-card", DISTINCT)
             continue
         distance = scene.near("card", *match.span())
@@ -79,9 +88,7 @@ def _cards(scene: Scene) -> Iterator[Candidate]:
             yield Candidate(match.start(), match.end(), "credit-card", CONTEXT, 64)
 
 
-_IBAN_START = re.compile(
-    EDGE + rf"(?:{_COUNTRIES}|{_COUNTRIES.lower()})[ \-]?\d{{2}}[ \-]?[A-Za-z0-9]{{4}}"
-)
+_IBAN_START = re.compile(EDGE + rf"(?:{_COUNTRIES}|{_COUNTRIES.lower()})[ \-]?\d{{2}}[ \-]?[A-Za-z0-9]{{4}}")
 _IBAN_REST = re.compile(r"[A-Za-z]{2}[ \-]?\d{2}(?:[ \-]?[A-Za-z0-9]){11,30}")
 _SHORTEST, _LONGEST = 15, 34
 

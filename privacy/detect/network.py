@@ -17,7 +17,7 @@ TRIGGERS = {
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(
-    rf"(?<![\w.])(?<![A-Za-z0-9][-+])({_OCTET}(?:\.{_OCTET}){{3}})(?!\.?\d|\.[A-Za-z]|[A-Za-z_]|[-+]\d{0,3}[A-Za-z])"
+    rf"(?<![\w.])(?<![A-Za-z0-9][-+])({_OCTET}(?:\.{_OCTET}){{3}})(?!\.?\d|\.[A-Za-z]|[A-Za-z_]|[-+]\d{0, 3}[A-Za-z])"
 )
 # `version 1.2.3.4`, `app:1.2.3.4`, `Chrome/120.0.6099.1`, `foo==1.2.3.4`: the address of nothing.
 _VERSION_BEFORE = re.compile(
@@ -60,7 +60,9 @@ def _ipv4(scene: Scene) -> Iterator[Candidate]:
         before = text[max(0, match.start() - 120) : match.start()]
         if _nobodys(address) or _VERSION_WORD.search(scene.context):
             continue
-        if _VERSION_BEFORE.search(before) and not (_PORT.match(text, match.end()) or _LOGGED.match(text, match.end()) or _LOGIN_BEFORE.search(before)):
+        if _VERSION_BEFORE.search(before) and not (
+            _PORT.match(text, match.end()) or _LOGGED.match(text, match.end()) or _LOGIN_BEFORE.search(before)
+        ):
             continue
         network = _NETWORK.match(text, match.end())
         if network is not None and int(network[1]) < 32 and not int(address) & ((1 << (32 - int(network[1]))) - 1):
@@ -77,7 +79,7 @@ def _like_a_version(scene: Scene, match: re.Match[str]) -> bool:
     """
     first, *rest = map(int, match[1].split("."))
     small = first < _SMALL and (
-        max(rest) < _SMALL or (first < _SMALL - _VERY_SMALL and sum(number < _VERY_SMALL for number in rest) >= 2)  # noqa: PLR2004
+        max(rest) < _SMALL or (first < _SMALL - _VERY_SMALL and sum(number < _VERY_SMALL for number in rest) >= 2)
     )
     if not small or match[1] in _RESOLVERS or _HOST_AFTER.match(scene.text, match.end()):
         return False
@@ -157,7 +159,11 @@ def _macs(scene: Scene) -> Iterator[Candidate]:
             continue
         # `1A99.0020.0002` is a sort key; of the addresses that a switch prints 19 in 20 have letters in two groups.
         lettered = sum(re.search("[A-Fa-f]", group) is not None for group in match[0].split("."))
-        if "." in match[0] and lettered < 2 and not _CARD_NEAR.search(scene.text, max(0, match.start() - 32), match.start()):
+        if (
+            "." in match[0]
+            and lettered < 2
+            and not _CARD_NEAR.search(scene.text, max(0, match.start() - 32), match.start())
+        ):
             continue
         if len(set(digits)) > 1 and not ("." in match[0] and digits.isdigit()):
             yield Candidate(match.start(), match.end(), "mac", DISTINCT)

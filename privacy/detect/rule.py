@@ -79,7 +79,8 @@ _MEASURE_BEFORE = re.compile(
 )
 _HEADING = re.compile(r"[A-Za-zÀ-ÿ_][\wÀ-ÿ .\-]{0,40}")
 _COUNTING = re.compile(
-    r"(?:^| )(?:counts?|total|sum|avg|rows|records|offset|size|bytes|len|length|hash|checksum|version|ts|timestamp|seq|key)$"
+    r"(?:^| )(?:counts?|total|sum|avg|rows|records|offset|size|bytes|len|length|hash|checksum|version|ts|"
+    r"timestamp|seq|key)$"
 )
 """Last word of a label whose number counts, whatever the words before it: `ssn_count=479543112`."""
 _LESS_OR_MORE = re.compile(r"[\w\"`\])] {0,2}[<>]=? {0,2}['\"]?\Z")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.dialect import Dialects
 from sqlglot.errors import SqlglotError
 
 # Its warnings quote the query, and no value of an event may reach a log.
@@ -41,8 +42,22 @@ _LEXICAL = re.compile(
 )
 
 
+_ALSO_CALLED = {
+    "postgresql": "postgres", "mariadb": "mysql", "sparksql": "spark", "sqlserver": "tsql", "mssql": "tsql",
+    "googlesql": "bigquery", "standardsql": "bigquery", "hiveql": "hive", "prestosql": "presto",
+}  # fmt: skip
+
+
+def known_dialect(name: str) -> str:
+    """sqlglot's name of a dialect (`Spark SQL` is `spark`), "" for one that it does not know."""
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    plain = _ALSO_CALLED.get(plain, plain)
+    return plain if plain in Dialects.__members__.values() else ""
+
+
 def parts(query: str, dialect: str = "") -> list[Part]:
     """The literals and comments of a query, in ascending order. Never fails: what can't be parsed is split by form."""
+    dialect = known_dialect(dialect)
     lexical = list(_tokens(query, dialect))
     columns = _columns(query, dialect)
     found = []
@@ -65,7 +80,7 @@ class _Lexeme:
 
 def _tokens(query: str, dialect: str) -> Iterator[_Lexeme]:
     """The lexemes; of strings and dollar-quoted bodies what is inside. Some dialects have strings in double quotes."""
-    double_is_string = dialect.lower() in (
+    double_is_string = dialect in (
         "mysql",
         "bigquery",
         "spark",
@@ -74,7 +89,6 @@ def _tokens(query: str, dialect: str) -> Iterator[_Lexeme]:
         "databricks",
         "doris",
         "starrocks",
-        "clickhouse_legacy",
     )
     position = 0
     while (match := _LEXICAL.search(query, position)) is not None:
@@ -90,6 +104,7 @@ def _tokens(query: str, dialect: str) -> Iterator[_Lexeme]:
         yield _Lexeme("sign" if kind == "tag" else kind, start, end)
 
 
+_SECRET_OPTION = re.compile(r"\w*(?:password|secret|token|_key)")
 _OPERATORS = frozenset("= <=> <> != >= <= < > like ilike in between rlike regexp similar is not and to ( ,".split())
 
 
@@ -130,6 +145,9 @@ def _neighbours(lexemes: Sequence[_Lexeme], index: int, query: str) -> Iterator[
                 # `IDENTIFIED BY '…'`, `IDENTIFIED WITH sha256_password BY '…'`; not `GROUP BY 1`.
                 if text in ("password", "identified") or (text == "by" and "identified" in before):
                     yield "password"
+                elif _SECRET_OPTION.fullmatch(text):
+                    # `COPY … SECRET_ACCESS_KEY '…'`
+                    yield text
                 return
             if text in ("set", "where", "or", "values", "select", "on", "having", "when", "then", "else"):
                 return

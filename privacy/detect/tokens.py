@@ -140,7 +140,10 @@ def _auth_headers(scene: Scene) -> Iterator[Candidate]:
 def _holds_password(value: str) -> bool:
     """Whether the value is `user:password` in Base64; `Basic Operations` decodes to no text."""
     try:
-        return ":" in (said := base64.b64decode(value + "=" * (-len(value) % 4), validate=True).decode()) and said.isprintable()
+        return (
+            ":" in (said := base64.b64decode(value + "=" * (-len(value) % 4), validate=True).decode())
+            and said.isprintable()
+        )
     except (binascii.Error, ValueError):
         return False
 

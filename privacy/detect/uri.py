@@ -183,7 +183,7 @@ def _parameters(scene: Scene, whole: bool = False) -> Iterator[Candidate]:
         trimmed = content if whole or connection_string else content.rstrip(".,)]}")
         # A link in Markdown: `…badge.svg?token=x)](https://…`.
         trimmed = trimmed.partition(")](")[0]
-        if trimmed.startswith("=") or separator in "(," and is_placeholder(trimmed):
+        if trimmed.startswith("=") or (separator in "(," and is_placeholder(trimmed)):
             continue
         if sure or is_random(trimmed):
             kind = kind_by_name(name) or "uri-secret"

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proventrail.privacy import detect
 from proventrail.privacy.draft import Draft, Finding
 from proventrail.privacy.policy.policy import Policy, default_policy, read_policy
 from proventrail.privacy.rewrite import Rewriter
@@ -164,6 +165,22 @@ def test_in_sql_an_assigned_name_is_a_column_and_stays(query: str, redacted: boo
     found, _ = facet(json.dumps({"query": query}), "sql", holder="job")
     assert found == json.dumps({"query": query.replace("Zk9-hunter", "[redacted:password]")})
     assert ("redacted" in found) is redacted
+
+
+def test_the_dialect_beside_a_query_says_what_its_quotes_hold() -> None:
+    by = Rewriter(SHIPPED, detect.Detector(), normalise)
+    query = {"query": 'SELECT * FROM t WHERE last_name = "Doe"'}
+    dialects = (
+        ("mysql", True),
+        ("Spark SQL", True),
+        ("postgres", False),
+        ("PostgreSQL", False),
+        ("", False),
+        ("x", False),
+    )
+    for dialect, redacted in dialects:
+        text = json.dumps(query | {"dialect": dialect})
+        assert ("Doe" not in facet(text, "sql", holder="job", by=by)[0]) is redacted, dialect
 
 
 def test_environment_variables_and_owners() -> None:
