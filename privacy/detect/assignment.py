@@ -33,6 +33,9 @@ _NAME = re.compile(
     r"(?P<close>\\{0,3}[\"'`]?\]?|\\?\"?) {0,3}(?P<sign>:=|=>|->|={1,3}|:|>) {0,3}",
     re.IGNORECASE,
 )
+# Case-sensitive, on text in lower case: ten times as fast as `_NAME`, which then looks around the word alone.
+_WORD = re.compile(_WORDS)
+_LONGEST_PART = 64
 _PASSWORD_WORDS = re.compile(
     r"pass|pwd?|kennwort|contrase|mot.de|senha|wachtwoord|has.o|l.senord|salasana|"
     r"heslo|adgangskode",
@@ -184,7 +187,11 @@ def _closing(text: str, begin: int, mark: str) -> int:
 def _assignments(scene: Scene) -> Iterator[Candidate]:
     text = scene.text
     position = 0
-    while (match := _NAME.search(text, position)) is not None:
+    while (word := _WORD.search(scene.lower, position)) is not None:
+        begin, position = max(position, word.start() - _LONGEST_PART - 1), word.end()
+        match = _NAME.search(text, begin, position + _LONGEST_PART + 16)
+        if match is None:
+            continue
         position = match.end("word")
         found = _value(text, match.end(), match["sign"], match["close"][-1:])
         # `arn:…:secret:name` names a secret; in `https://x-access-token:…@host` the word is the user of a URI.
@@ -302,12 +309,12 @@ _SET = re.compile(
 )
 _OF_A_USER = re.compile(r"\b(?:create|alter|grant|set|user|role|login|link)\b", re.IGNORECASE)
 _PROPERTY = re.compile(
-    r"(?<![\w.\-])[A-Za-z][\w\-]{0,40}(?:\.[\w\-]{1,40}){1,8}(?<=[a-z.\-_])(?i:password|passwd|passphrase)"
-    r"[ \t]{1,80}(?P<bare>[^\s\"']{3,128})[ \t]*(?=\n|\\n|\Z)"
+    r"(?<=[A-Za-z.\-_])(?i:password|passwd|passphrase)[ \t]{1,80}(?P<bare>[^\s\"']{3,128})[ \t]*(?=\n|\\n|\Z)"
 )
+_DOTTED = re.compile(r"[A-Za-z][\w\-]*\.[\w.\-]*\Z")
 """A line of a properties file with a blank between name and value: `spark.ssl.keyPassword   changeme1`."""
 _KEY_SAID = re.compile(
-    r"(?i:\b(?P<name>(?:[a-z]{1,20}_){0,3}(?:token|secret|api[ _]key|access[ _]key))\s+(?:is|was|"
+    r"(?i:(?<![A-Za-z0-9])(?P<name>(?:secret_)?(?:token|secret|api[ _]key|access[ _]key))\s+(?:is|was|"
     r"to)?:?)\s{1,3}\\{0,3}['\"`]?(?P<bare>[A-Za-z0-9_\-+/=.~]{12,512})"
 )
 
@@ -325,7 +332,8 @@ def _said(scene: Scene) -> Iterator[Candidate]:
         if value and not prose and not stray and not is_placeholder(value):
             yield Candidate(match.start(group), match.start(group) + len(value), "password", LOOSE + 4)
     for match in _PROPERTY.finditer(scene.text):
-        if not is_placeholder(match["bare"]):
+        dotted = _DOTTED.search(scene.text, max(0, match.start() - 80), match.start()) is not None
+        if dotted and not is_placeholder(match["bare"]):
             yield Candidate(match.start("bare"), match.end("bare"), "password", LOOSE + 4)
     for match in _SET.finditer(scene.text):
         value = match["bare"]

@@ -113,6 +113,11 @@ class Scene:
         return self.view.text
 
     @cached_property
+    def lower(self) -> str:
+        """The text in lower case, character for character: a view is Latin-1, of which none changes its length."""
+        return self.view.text.lower()
+
+    @cached_property
     def _field_words(self) -> str:
         return words_of(self.context)
 
