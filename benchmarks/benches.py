@@ -6,7 +6,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 
-from benchmarks import baseline, emit, end_to_end, growth, intake, latency, produce, sdk, stages
+from benchmarks import anonymise, baseline, emit, end_to_end, growth, intake, latency, produce, sdk, stages
 from benchmarks.report import Options, Row
 
 Bench = Callable[[Options], Iterator[Row]]
@@ -18,6 +18,7 @@ BENCHES: dict[str, Bench] = {
     "produce": produce.run,
     "intake": intake.run,
     "refine": stages.run_refine,
+    "anonymise": anonymise.run,
     "sink": stages.run_sink,
     "end-to-end": end_to_end.run,
     "latency": latency.run,

@@ -65,6 +65,10 @@ DATAFOG = {
 }
 
 
+Analyse = Callable[[str], list[tuple[int, int, str]]]
+"""What another detector finds: start, end and its own name of the kind."""
+
+
 def free_text(count: int = 20_000) -> list[str]:
     """Log lines, queries and stack traces in which nothing is to be found."""
     random = Random(1)
@@ -100,7 +104,7 @@ def table(title: str, result: Score, kinds: Iterable[str] = KINDS) -> None:
     print(f"clean strings touched: {result.touched} of {result.clean}")
 
 
-def rival(title: str, analyse: Callable[[str], list[tuple[int, int, str]]], names: dict[str, tuple[str, ...]]) -> None:
+def rival(title: str, analyse: Analyse, names: dict[str, tuple[str, ...]]) -> None:
     """Another detector on the plants of the kinds that it knows. A finding counts for any kind its name stands for."""
     known = {kind for kinds in names.values() for kind in kinds}
     cases = [case for case in plants() if case.spans and all(span.kind in known for span in case.spans)][::4]
@@ -124,7 +128,8 @@ def rival(title: str, analyse: Callable[[str], list[tuple[int, int, str]]], name
     print(f"{title}: {speed(lambda texts: [analyse(text) for text in texts], free_text(300)):.2f} MB/s")
 
 
-def presidio() -> None:
+def presidio() -> Analyse:
+    """Its pattern recognisers, at the threshold that its documentation names."""
     from presidio_analyzer import predefined_recognizers
     from presidio_analyzer.nlp_engine import NlpArtifacts
     from presidio_analyzer.pattern_recognizer import PatternRecognizer
@@ -147,10 +152,10 @@ def presidio() -> None:
             found += [(one.start, one.end, one.entity_type) for one in results if one.score >= 0.4]
         return found
 
-    rival("Presidio", analyse, PRESIDIO)
+    return analyse
 
 
-def datafog() -> None:
+def datafog() -> Analyse:
     from datafog.processing.text_processing.regex_annotator import RegexAnnotator
 
     annotator = RegexAnnotator()
@@ -159,7 +164,14 @@ def datafog() -> None:
         _, result = annotator.annotate_with_spans(text)
         return [(span.start, span.end, span.label) for span in result.spans]
 
-    rival("DataFog", analyse, DATAFOG)
+    return analyse
+
+
+RIVALS: dict[str, tuple[str, Callable[[], Analyse]]] = {
+    "Presidio": ("presidio_analyzer", presidio),
+    "DataFog": ("datafog", datafog),
+}
+"""Name -> package, and what makes its analyser where the package is installed."""
 
 
 def main() -> None:
@@ -178,11 +190,11 @@ def main() -> None:
     print(f"  again, from the memo   {speed(lambda all_: [fresh.scan(text) for text in all_], texts):6.1f} MB/s")
     plain = Detector(backend="python")
     print(f"  without Hyperscan      {speed(lambda all_: [plain.scan(text) for text in all_], texts[:1000]):6.1f} MB/s")
-    for name, package, run in (("Presidio", "presidio_analyzer", presidio), ("DataFog", "datafog", datafog)):
+    for name, (package, analyser) in RIVALS.items():
         if importlib.util.find_spec(package) is None:
             print(f"\n{name}: not installed (pip install 'proventrail[bench]')")
         else:
-            run()
+            rival(name, analyser(), PRESIDIO if name == "Presidio" else DATAFOG)
 
 
 if __name__ == "__main__":
