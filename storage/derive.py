@@ -141,6 +141,7 @@ def link_edges(store: Store, dialect: Dialect, span: CoordinateRange) -> None:
         f"""INSERT INTO {dialect.name("lineage_edge_states")}
     (source_namespace, source_name, target_namespace, target_name, job_namespace, job_name, run_id,
      event_time, last_event_time)
+SETTINGS optimize_on_insert = 0
 SELECT i.1, i.2, o.1, o.2, job_namespace, job_name, run_id, greatest(i.3, o.3), greatest(i.4, o.4)
 FROM
 (
