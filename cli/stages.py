@@ -198,7 +198,10 @@ def sink(
     status_host: str,
 ) -> None:
     """Run the sink: refined events and dead letters -> ClickHouse. Without --clickhouse-url, the embedded store."""
+    from proventrail.storage.memory import give_back_early
+
     configure_logging("sink")
+    give_back_early()
     stop = stop_on_signals()
     if target.clickhouse_url is None:
         _embedded_sink(target, group, member, clickhouse_host, clickhouse_port, status_host, status_port, stop)
@@ -219,6 +222,7 @@ def _embedded_sink(
     from proventrail.gateway.auth import ensure_token
     from proventrail.storage.endpoint import Endpoint
     from proventrail.storage.engine import EMBEDDED_DIALECT, Engine
+    from proventrail.storage.memory import forget_code
     from proventrail.storage.migrations import migrate as apply
     from proventrail.storage.sink.consumer import Sink
     from proventrail.storage.sink.stage import writers
@@ -229,6 +233,7 @@ def _embedded_sink(
     engine = Engine(target.data_dir / "store")
     store = PerThreadStore(engine.store)
     apply(store, EMBEDDED_DIALECT)
+    forget_code("_chdb")
     endpoint = Endpoint(engine.connection_string, token, host=host, port=port).start()
     process = Sink(target.kafka(), group, writers(store, EMBEDDED_DIALECT, resolver), member=member)
     status = _status(process.ready, status_host, status_port)
