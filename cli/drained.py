@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.schemas.topics import DEADLETTER, RAW_TOPICS, REFINED
 from proventrail.streaming.admin import TopicError
-from proventrail.streaming.consuming import committed, first_record
+from proventrail.streaming.consuming import committed, ends, first_record
 from proventrail.streaming.errors import TOPIC_GONE, is_transient
 
 GROUPS: tuple[tuple[str, Sequence[str]], ...] = (
@@ -52,7 +52,7 @@ class Backlog:
             partitions += [TopicPartition(topic, partition) for partition in found.partitions]
         behind = 0
         for tp in committed(consumer, partitions):
-            low, end = consumer.get_watermark_offsets(tp, timeout=30)
+            low, end = ends(consumer, tp)
             # A commit that lies outside is of a topic of the same name, which is gone.
             start = tp.offset if low <= tp.offset <= end else low
             position = TopicPartition(tp.topic, tp.partition, start)

@@ -17,7 +17,7 @@ from proventrail.schemas.settings import KafkaSettings
 from proventrail.schemas.topics import RAW_TOPICS
 from proventrail.storage.delivery import Hole, PartitionDelivery, partition_delivery
 from proventrail.streaming.admin import TopicIds
-from proventrail.streaming.consuming import first_record
+from proventrail.streaming.consuming import ends, first_record
 
 _WAIT_SECONDS = 300.0
 
@@ -41,7 +41,7 @@ class _Broker:
         """Topic, partition, first offset that is kept, end."""
         for topic in RAW_TOPICS:
             for partition in sorted(self._consumer.list_topics(topic, timeout=30).topics[topic].partitions):
-                low, end = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
+                low, end = ends(self._consumer, TopicPartition(topic, partition))
                 yield topic, partition, low, end
 
     def records_in(self, topic: str, partition: int, hole: Hole) -> bool:

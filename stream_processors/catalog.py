@@ -23,7 +23,7 @@ from proventrail.schemas.registry import RegistryUnavailable
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.schemas.topics import CATALOG
 from proventrail.schemas.yaml_file import YamlError, read_yaml
-from proventrail.streaming.consuming import patiently, reposition
+from proventrail.streaming.consuming import ends, reposition
 from proventrail.streaming.errors import is_transient
 
 log = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ class CatalogFollower:
         Raises RegistryUnavailable where an entry needs a schema registry that is away.
         """
         partition = TopicPartition(self._topic, 0, 0)
-        low, end = patiently(lambda: self._consumer.get_watermark_offsets(partition, timeout=5), timeout)
+        low, end = ends(self._consumer, partition, timeout)
         partition.offset = low
         self._consumer.assign([partition])
         deadline = time.monotonic() + timeout

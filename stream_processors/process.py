@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -25,7 +24,7 @@ from proventrail.schemas.topics import DEADLETTER, MAX_DEADLETTER_BYTES, OBSERVA
 from proventrail.stream_processors.refine import Refine, Refined
 from proventrail.stream_processors.steps.batch import RawBatch
 from proventrail.streaming.admin import TopicIds
-from proventrail.streaming.consuming import committed, membership, patiently, rejoining, reposition
+from proventrail.streaming.consuming import committed, ends, membership, rejoining, reposition
 from proventrail.streaming.errors import NOT_OWNER, POSITION_GONE, TOPIC_GONE, is_transient
 from proventrail.telemetry import metrics
 
@@ -392,8 +391,7 @@ class RefineProcess:
         """Records that retention removed before they were read are a loss: it is recorded, and reading goes on."""
         topic, partition = where
         position = self._positions[where]
-        ask = partial(self._consumer.get_watermark_offsets, TopicPartition(topic, partition), timeout=10)
-        low, high = patiently(ask)
+        low, high = ends(self._consumer, TopicPartition(topic, partition))
         if position > high:
             raise RefineError(
                 f"{topic}[{partition}]: the position {position} lies behind the end {high}: the topic has lost records "

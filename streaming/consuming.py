@@ -78,6 +78,16 @@ def committed(consumer: Consumer, partitions: list[TopicPartition]) -> list[Topi
     return patiently(ask)
 
 
+def ends(consumer: Consumer, partition: TopicPartition, seconds: float = 30.0) -> tuple[int, int]:
+    """Offset of a partition's first record, and the one that its next will get. Raises KafkaException."""
+
+    def ask() -> tuple[int, int]:
+        found: tuple[int, int] = consumer.get_watermark_offsets(partition, timeout=5)
+        return found
+
+    return patiently(ask, seconds)
+
+
 def first_record(consumer: Consumer, at: TopicPartition, timeout: float = 5.0) -> int | None:
     """Offset of the first record of a partition at or after `at`; None if there is none (yet).
 

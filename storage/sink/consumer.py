@@ -13,7 +13,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from itertools import count, groupby
 from typing import TypeVar
 
@@ -26,7 +25,7 @@ from proventrail.storage.sink.partition import SinkPartition
 from proventrail.storage.sink.progress import Pending
 from proventrail.storage.sink.writer import Chunk, PartitionWriter, SinkError, Written
 from proventrail.streaming.admin import TopicIds
-from proventrail.streaming.consuming import committed, membership, patiently, rejoining
+from proventrail.streaming.consuming import committed, ends, membership, rejoining
 from proventrail.streaming.errors import NOT_OWNER, POSITION_GONE, is_transient
 from proventrail.telemetry import metrics
 
@@ -245,9 +244,7 @@ class Sink:
         ids = self._topic_ids.awaited(sorted({tp.topic for tp in partitions}))
         for tp in committed(consumer, partitions):
             # Where nothing was committed, the position is the first record that is there.
-            start = (
-                tp.offset if tp.offset >= 0 else patiently(partial(consumer.get_watermark_offsets, tp, timeout=10))[0]
-            )
+            start = tp.offset if tp.offset >= 0 else ends(consumer, tp)[0]
             pending = Pending.from_metadata(tp.metadata)
             writer = self._factories[tp.topic](tp.partition)
             held = SinkPartition(tp.topic, ids[tp.topic], tp.partition, start, pending, writer)

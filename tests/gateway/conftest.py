@@ -17,6 +17,7 @@ from proventrail.embedded.broker import KafkaBroker
 from proventrail.gateway import GatewayServer, GatewaySettings
 from proventrail.schemas import avro
 from proventrail.schemas.settings import KafkaSettings
+from proventrail.streaming.consuming import ends
 from tests.conftest import MakeTopic, create_topic
 
 
@@ -39,7 +40,7 @@ def _consumer(kafka: KafkaSettings) -> Consumer:
 
 def _ends(consumer: Consumer, topic: str) -> dict[int, int]:
     partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in partitions}
+    return {p: ends(consumer, TopicPartition(topic, p))[1] for p in partitions}
 
 
 def ends_of(kafka: KafkaSettings, topic: str) -> dict[int, int]:

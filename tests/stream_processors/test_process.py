@@ -23,7 +23,7 @@ from proventrail.stream_processors.catalog import Catalog
 from proventrail.stream_processors.process import RefineError, RefineProcess
 from proventrail.stream_processors.refine import Place, Refine
 from proventrail.streaming.admin import TopicIds
-from proventrail.streaming.consuming import membership
+from proventrail.streaming.consuming import ends, membership
 
 from ..conftest import MakeTopic, create_topic
 
@@ -117,9 +117,9 @@ class Bench:
     def count(self, topic: str) -> int:
         """How many records the topic has now."""
         consumer = Consumer({"bootstrap.servers": self.servers, "group.id": "t"})
-        ends = [consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=30) for p in range(self.partitions)]
+        found = [ends(consumer, TopicPartition(topic, p)) for p in range(self.partitions)]
         consumer.close()
-        return sum(high - low for low, high in ends)
+        return sum(high - low for low, high in found)
 
     def wait(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 60
