@@ -24,7 +24,7 @@ from proventrail.schemas.topics import DEADLETTER, MAX_DEADLETTER_BYTES, OBSERVA
 from proventrail.stream_processors.refine import Refine, Refined
 from proventrail.stream_processors.steps.batch import RawBatch
 from proventrail.streaming.admin import TopicIds
-from proventrail.streaming.consuming import committed, ends, membership, rejoining, reposition
+from proventrail.streaming.consuming import close, committed, ends, membership, rejoining, reposition
 from proventrail.streaming.errors import NOT_OWNER, POSITION_GONE, TOPIC_GONE, is_transient
 from proventrail.telemetry import metrics
 
@@ -164,7 +164,7 @@ class RefineProcess:
                     next_lag = time.monotonic() + 1.0
             self._settle(time.monotonic() + self._drain_seconds)
         finally:
-            self._consumer.close()
+            close(self._consumer)
 
     # -- one batch -----------------------------------------------------------------------------------------------------
 

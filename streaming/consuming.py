@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -47,6 +48,30 @@ def rejoining(work: Callable[[], None], join_anew: Callable[[], None]) -> None:
             log.warning("the group has fenced this worker; joining it anew")
             fenced = time.monotonic()
             join_anew()
+
+
+def close(consumer: Consumer, seconds: float = 30.0) -> None:
+    """Leave the group. Raises what a callback raises meanwhile.
+
+    librdkafka 2.16 may wait for itself for ever when a rebalance is under way (`rd_kafka_assign0` within
+    `rd_kafka_consumer_close`). After `seconds` it is left at that: what is to be committed is so before, and the
+    brokers miss the member soon.
+    """
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            consumer.close()
+        except BaseException as error:  # noqa: BLE001 - raised below
+            failed.append(error)
+
+    closing = threading.Thread(target=work, name="consumer-close", daemon=True)
+    closing.start()
+    closing.join(seconds)
+    if closing.is_alive():
+        log.warning("the consumer did not close within %.0f s; the brokers will miss it", seconds)
+    if failed:
+        raise failed[0]
 
 
 def patiently(ask: Callable[[], T], seconds: float = 30.0) -> T:

@@ -25,7 +25,7 @@ from proventrail.storage.sink.partition import SinkPartition
 from proventrail.storage.sink.progress import Pending
 from proventrail.storage.sink.writer import Chunk, PartitionWriter, SinkError, Written
 from proventrail.streaming.admin import TopicIds
-from proventrail.streaming.consuming import committed, ends, membership, rejoining
+from proventrail.streaming.consuming import close, committed, ends, membership, rejoining
 from proventrail.streaming.errors import NOT_OWNER, POSITION_GONE, is_transient
 from proventrail.telemetry import metrics
 
@@ -126,7 +126,7 @@ class Sink:
             deadline = time.monotonic() + self._revoke_seconds
             for thread in writing:
                 thread.join(max(0.0, deadline - time.monotonic()))
-            self._consumer.close()
+            close(self._consumer)
 
     def _read(self, stop: threading.Event) -> None:
         self._consumer.subscribe(list(self._factories), on_assign=self._assigned, on_revoke=self._revoked)
@@ -145,7 +145,7 @@ class Sink:
         self._joined = False
         self._release(list(self._partitions.values()))
         self._partitions = {}
-        self._consumer.close()
+        close(self._consumer)
         self._consumer = Consumer(self._consumer_config, logger=log)
 
     def _poll(self) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from proventrail.streaming.consuming import patiently
+from proventrail.streaming.consuming import close, patiently
 
 
 class Broker:
@@ -34,3 +36,24 @@ def test_what_waiting_does_not_mend_is_told_at_once() -> None:
 def test_patience_ends() -> None:
     with pytest.raises(KafkaException):
         patiently(Broker(*[KafkaError._TIMED_OUT] * 10).ask, seconds=0.2)
+
+
+class Stuck:
+    """A consumer whose `close` waits for itself, or fails."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self._error = error
+
+    def close(self) -> None:
+        if self._error is not None:
+            raise self._error
+        threading.Event().wait()
+
+
+def test_a_consumer_that_does_not_close_is_left_alone() -> None:
+    close(Stuck(), seconds=0.1)  # type: ignore[arg-type]
+
+
+def test_what_a_callback_raises_while_it_closes_is_raised() -> None:
+    with pytest.raises(KafkaException):
+        close(Stuck(KafkaException(KafkaError(KafkaError._FATAL))))  # type: ignore[arg-type]
