@@ -37,7 +37,7 @@ from proventrail.storage.migrations import MigrationError
 from proventrail.storage.sink.progress import ProgressError
 from proventrail.storage.sink.writer import SinkError
 from proventrail.stream_processors.catalog import CatalogError
-from proventrail.stream_processors.process import RefineError
+from proventrail.stream_processors.errors import RefineError
 from proventrail.streaming.admin import KafkaUnreachable, TopicError
 
 _PLAIN = (

@@ -13,33 +13,29 @@ import time
 from itertools import groupby
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from proventrail.privacy.errors import AnonymiseError
 from proventrail.privacy.vault import VaultError
 from proventrail.schemas import avro
 from proventrail.schemas.registry import RegistryUnavailable
 from proventrail.schemas.settings import KafkaSettings
-from proventrail.schemas.topics import DEADLETTER, MAX_DEADLETTER_BYTES, OBSERVATIONS, RAW_TOPICS, REFINED
+from proventrail.schemas.topics import DEADLETTER, OBSERVATIONS, RAW_TOPICS, REFINED
+from proventrail.stream_processors import clients
+from proventrail.stream_processors.errors import RefineError
+from proventrail.stream_processors.output import Output
 from proventrail.stream_processors.refine import Refine, Refined
 from proventrail.stream_processors.steps.batch import RawBatch
 from proventrail.streaming.admin import TopicIds
-from proventrail.streaming.consuming import close, committed, ends, membership, rejoining, reposition
+from proventrail.streaming.consuming import close, committed, ends, rejoining, reposition
 from proventrail.streaming.errors import NOT_OWNER, POSITION_GONE, TOPIC_GONE, is_transient
 from proventrail.telemetry import metrics
 
 log = logging.getLogger(__name__)
 
 _STAGE = "refine"
-_SAFE = {
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
-    # A position that retention has overtaken must be an error that we see, never a silent jump.
-    "auto.offset.reset": "error",
-    "isolation.level": "read_committed",
-}
 _AGAIN_SECONDS = 1.0
-"""How long a batch waits for a schema registry that is away, before it is tried again."""
+"""How long a batch waits for what it cannot be refined without, before it is tried again."""
 # A batch of one partition costs 5 ms of CPU time before its first event: when there is much to do, a longer wait for
 # more of it saves what it costs; a few events go on at once.
 _IDLE_SECONDS = 0.05
@@ -48,20 +44,8 @@ _BUSY_RECORDS = 500
 # Large events make batches of fewer records: what a batch takes in memory is some ten times its bytes.
 _BATCH_BYTES = 10 << 20
 _FIRST_RECORDS = 1000
-_SAFE_PRODUCER = {"enable.idempotence": True, "acks": "all"}
 
 Where = tuple[str, int]
-
-
-class RefineError(Exception):
-    """Going on would lose an event, or settings would: the process stops, and nothing is lost."""
-
-
-def _checked(config: dict[str, Any], safe: dict[str, Any]) -> dict[str, Any]:
-    for name, value in safe.items():
-        if str(config.get(name, value)).lower() != str(value).lower():
-            raise RefineError(f"{name} must be {value}: anything else can lose events. Remove it from the settings")
-    return {**config, **safe}
 
 
 class RefineProcess:
@@ -90,48 +74,23 @@ class RefineProcess:
     ) -> None:
         self._refine = refine
         self._topics = raw_topics
-        self._refined, self._dead_letters, self._observations = refined, dead_letters, observations
         self._batch_records, self._drain_seconds = batch_records, drain_seconds
         self._before_batch = before_batch or (lambda: None)
         self._topic_ids = TopicIds(kafka)
         self._ids: dict[str, str] = {}
         self._positions: dict[Where, int] = {}
         self._in_flight: dict[Where, int] = {}
-        self._uncommitted = False
+        self._commit_failed = False
         self._newest: dict[Where, int] = {}
-        self._delivery_error: KafkaError | None = None
         self._trouble = "not started"
         self._last_poll = 0.0
         self._gather_seconds = _IDLE_SECONDS
         self._next_records = min(batch_records, _FIRST_RECORDS)
         self._stop = threading.Event()
-        self._consumer_config = {
-            "partition.assignment.strategy": "cooperative-sticky",
-            "queued.max.messages.kbytes": 32_768,
-            "fetch.message.max.bytes": 4 << 20,
-            "fetch.wait.max.ms": 20,
-            **kafka.client_config(),
-            **_checked(consumer_config or {}, _SAFE),
-            **membership(group, member),
-        }
+        self._consumer_config = clients.consumer_config(kafka, group, member, consumer_config or {})
         self._consumer = Consumer(self._consumer_config, logger=log)
-        self._producer = Producer(
-            {
-                "linger.ms": 5,
-                "batch.size": 1 << 20,
-                "compression.type": "lz4",
-                "message.max.bytes": MAX_DEADLETTER_BYTES,
-                # One batch at a time is in flight; it must fit, or its order could not be kept.
-                "queue.buffering.max.messages": 10_000_000,
-                "queue.buffering.max.kbytes": 1 << 20,
-                # A broker that is away is waited for: back-pressure, not an error.
-                "message.timeout.ms": 0,
-                **kafka.client_config(),
-                **_checked(producer_config or {}, _SAFE_PRODUCER),
-                "delivery.report.only.error": True,
-            },
-            logger=log,
-        )
+        producing = clients.producer_config(kafka, producer_config or {})
+        self._output = Output(producing, refined, dead_letters, observations)
 
     def ready(self) -> tuple[bool, str]:
         """Ready while it has joined the group, polls, and the brokers take what it produces."""
@@ -197,14 +156,13 @@ class RefineProcess:
             # While it waited, a partition may have gone to another worker, which refines the batch again.
             if done is not None and done[0] in self._positions:
                 self._produce(*done)
-        self._producer.poll(0)
         metrics.BATCH_SECONDS.labels(_STAGE).observe(time.monotonic() - started)
 
     def _hold_back(self, messages: list[Message], reason: str) -> None:
-        """Whether these events are good can't be told now: they are read again, a little later."""
+        """What these records are can't be told now: they are read again, a little later."""
         self._settle()
         if self._trouble != reason:
-            log.warning("%s; waiting, nothing is refused for that", reason)
+            log.warning("%s; waiting, nothing is refined or refused meanwhile", reason)
         self._trouble = reason
         first: dict[Where, int] = {}
         for message in messages:
@@ -242,14 +200,7 @@ class RefineProcess:
         return where, raw, refined
 
     def _produce(self, where: Where, raw: RawBatch, refined: Refined) -> None:
-        self._send(
-            self._refined,
-            [{"value": value, "key": key} for key, value in zip(refined.keys, refined.values, strict=True)],
-            raw.partition,
-        )
-        letters = refined.dead_letters.values()
-        self._send(self._dead_letters, [{"value": value, "key": key} for key, value in letters], raw.partition)
-        self._send(self._observations, [{"value": value, "key": key} for key, value in refined.observations], -1)
+        self._output.produce(raw.partition, refined)
         self._in_flight[where] = self._positions[where] = raw.offsets[-1] + 1
         if refined.newest_event_micros is not None:
             newest = max(self._newest.get(where, 0), refined.newest_event_micros)
@@ -260,27 +211,12 @@ class RefineProcess:
         metrics.EVENTS_OUT.labels(_STAGE).inc(len(refined.values))
         metrics.BYTES_OUT.labels(_STAGE).inc(sum(map(len, refined.values)))
 
-    def _send(self, topic: str, messages: list[dict[str, Any]], partition: int) -> None:
-        if not messages:
-            return
-        queued = self._producer.produce_batch(topic, messages, partition, on_delivery=self._delivered)
-        if queued != len(messages):
-            error = next(message["_error"] for message in messages if "_error" in message)
-            raise RefineError(f"{len(messages) - queued} records for {topic} were not taken by the client: {error}")
-
-    def _delivered(self, error: KafkaError | None, message: Message) -> None:
-        if error is not None and self._delivery_error is None:
-            self._delivery_error = error
-            log.error("topic %s did not take a record: %s", message.topic(), error.name())
-
     def _settle(self, deadline: float | None = None) -> None:
         """Wait until all that was produced is acknowledged, then commit. Beyond `deadline` it is left to a replay."""
         if not self._in_flight:
             return
         limit, paused = deadline, False
-        while self._producer.flush(0.5):
-            if self._delivery_error is not None:
-                break
+        while not self._output.acknowledged(0.5):
             self._trouble = "the brokers do not take what refine produces; waiting"
             if limit is None and self._stop.is_set():
                 limit = time.monotonic() + self._drain_seconds
@@ -294,11 +230,6 @@ class RefineProcess:
             self._consumer.resume(self._consumer.assignment())
             metrics.PAUSED_PARTITIONS.labels(_STAGE).set(0)
         self._trouble = ""
-        if self._delivery_error is not None:
-            raise RefineError(
-                f"a refined event, dead letter or observation could not be written ({self._delivery_error.name()}): "
-                "nothing was committed; see to the topics, then start again"
-            )
         self._commit()
 
     def _poll_paused(self) -> None:
@@ -326,11 +257,11 @@ class RefineProcess:
             if code.code() not in NOT_OWNER | TOPIC_GONE and not is_transient(code):
                 raise
             # Partitions that stay are committed next time; those that go are refined again elsewhere.
-            if not self._uncommitted:
+            if not self._commit_failed:
                 log.warning("commit failed with %s: trying again; what is refined again is recognised", code.name())
-            self._uncommitted = True
+            self._commit_failed = True
             return
-        self._in_flight, self._uncommitted = {}, False
+        self._in_flight, self._commit_failed = {}, False
 
     # -- topics and groups ---------------------------------------------------------------------------------------------
 
@@ -422,7 +353,7 @@ class RefineProcess:
         }
         metrics.DEAD_LETTERS.labels(_STAGE, "expired").inc(end - first)
         self._settle()
-        self._send(self._dead_letters, [{"value": avro.encode("dead_letter", letter, self._refine.framing)}], where[1])
+        self._output.dead_letter(where[1], avro.encode("dead_letter", letter, self._refine.framing))
         self._in_flight[where] = end
         self._settle()
 

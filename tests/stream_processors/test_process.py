@@ -20,7 +20,8 @@ from proventrail.schemas.registry import RegistryUnavailable
 from proventrail.schemas.settings import KafkaSettings
 from proventrail.schemas.wire import confluent_prefix
 from proventrail.stream_processors.catalog import Catalog
-from proventrail.stream_processors.process import RefineError, RefineProcess
+from proventrail.stream_processors.errors import RefineError
+from proventrail.stream_processors.process import RefineProcess
 from proventrail.stream_processors.refine import Place, Refine
 from proventrail.streaming.admin import TopicIds
 from proventrail.streaming.consuming import ends, membership
