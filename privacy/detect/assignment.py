@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from proventrail.privacy.detect.rule import LOOSE, SECRET, Candidate, Rule, Scene
+from proventrail.privacy.detect.rule import LOOSE, Candidate, Rule, Scene
 
 _WORDS = (
     "password|passwd|passwort|kennwort|passphrase|passcode|pwd|pass|pw|contrase.a|mot[_ ]de[_ ]passe|senha|wachtwoord|"
@@ -21,11 +21,6 @@ _TRIGGER = _WORDS.replace(".a", "..?a")
 
 TRIGGERS = {
     "assignment": (rf"(?i:(?:{_TRIGGER})[a-z0-9_.\-]*[\\\"'`\]]{{0,6}} {{0,3}}(?::=|=>|->|=|:|>))").encode("ascii"),
-    "said": rb"(?i:(?:password|passwd|passphrase|pwd|passcode|identified by|token|secret|(?:api|access)[ _]key)"
-    rb"(?: hash)?(?: is| was| to| by|) {0,3}[\\]{0,3}[\"'`=]?[^\s])",
-    "command-line": rb"(?i:--?[a-z\-]{0,24}(?:password|passwd|pass|token|secret|api-?key|access-?key)"
-    rb"[a-z\-]{0,12}[ =])|"
-    rb"(?:mysql|sshpass|curl|redis-cli|mongo)[^\n]{0,200} -",
 }
 
 _NAME = re.compile(
@@ -78,11 +73,11 @@ _PLACEHOLDER = re.compile(
     r"pass(?:word)?s?|passwd|pwd|token|api[_-]?key)$",
     re.IGNORECASE | re.DOTALL,
 )
-_PASSWORD_LAST = re.compile(r"(?:passphrase|password|passwd)$", re.IGNORECASE)
+PASSWORD_LAST = re.compile(r"(?:passphrase|password|passwd)$", re.IGNORECASE)
 """`private_key_passphrase`."""
 _MENTIONED = re.compile(r"[A-Za-z]*_\w*(?:password|passwd|pwd)[A-Za-z_]*|[A-Z]+_(?:PASSWORD|PASS|PWD)", re.IGNORECASE)
 """`password=ssl_key_password`: the name of a variable."""
-_PROSE = re.compile(
+PROSE = re.compile(
     r"(?:is|was|are|has|have|had|must|should|can|cannot|could|will|would|may|not|no|for|from|to|of|in|on|"
     r"at|by|the|a|an|and|or|"
     r"incorrect|invalid|wrong|missing|required|empty|expired|failed|failure|changed|reset|authentication|"
@@ -219,7 +214,7 @@ def _judged(match: re.Match[str], text: str, start: int, end: int) -> str | None
         return None
     if (
         word == "pass"
-        and not name[: len(before)]
+        and not before
         and match["sign"] == ":"
         and not quoted
         and _is_verdict(match["word"], value, text, end)
@@ -227,7 +222,7 @@ def _judged(match: re.Match[str], text: str, start: int, end: int) -> str | None
         return None
     if value.startswith(("//", "\\/")) or (not quoted and re.fullmatch(r"[A-Za-z_][\w.]*\([\w.,]*\)?", value)):
         return None
-    if _PASSWORD_WORDS.match(word) or _PASSWORD_LAST.search(match["suffix"]):
+    if _PASSWORD_WORDS.match(word) or PASSWORD_LAST.search(match["suffix"]):
         return "password" if _is_password(match, value, quoted, end) else None
     if word in ("auth", "bearer", "sas") and match["suffix"]:
         return None
@@ -269,7 +264,7 @@ def _is_password(match: re.Match[str], value: str, quoted: bool, end: int) -> bo
             quoted or not value.startswith("=")
         )
     goes_on = (value.isalpha() or value[0] == "(") and re.match(r" {1,2}[a-z(]", match.string[end : end + 3])
-    return not (_PROSE.match(value) or goes_on or _CODE.fullmatch(value) or _TYPE.fullmatch(value)) and len(value) > 1
+    return not (PROSE.match(value) or goes_on or _CODE.fullmatch(value) or _TYPE.fullmatch(value)) and len(value) > 1
 
 
 def _is_plain_key(match: re.Match[str], value: str) -> bool:
@@ -281,7 +276,7 @@ def _is_plain_key(match: re.Match[str], value: str) -> bool:
     return short or (named and len(value) >= 16 and re.fullmatch(r"[0-9a-fA-F]+", value) is not None)
 
 
-_CODE = re.compile(r"[A-Za-z_][A-Za-z_]*\w*(?:\.[A-Za-z_]\w*)+(?:\(.*)?|[A-Za-z_]\w*[(\[].*", re.DOTALL)
+_CODE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+(?:\(.*)?|[A-Za-z_]\w*[(\[].*", re.DOTALL)
 """`values[1]`, `self.token.decode('utf-8')`: an expression, not the secret itself."""
 
 _TYPE = re.compile(r"(?:[A-Z][a-z]+){2,}")
@@ -297,86 +292,6 @@ def _is_key(value: str, quoted: bool) -> bool:
 
 
 _IN_ARN = re.compile(r"\barn:[^\s\"']*\Z")
-_SAID = re.compile(
-    r"(?i:\b(?:password|passwd|passphrase|pwd|passcode)(?:\s+(?:for|of)\s+[^\s]{1,64})?\s+(?:is|was|to)(?: now)?:?|"
-    r"\bidentified\s+(?:with\s+\w+\s+)?by(?: password)?|\b(?:password|passwd)(?=\s+\\?['\"]))"
-    r"\s{1,3}(?:(?P<q>\\{0,3}['\"`])(?P<quoted>[^'\"`\n\\]{1,128})|(?P<bare>[^\s'\"`]{3,128}))"
-)
-_SET = re.compile(
-    r"(?i:\b(?:env|arg|setenv|setx|config(?:ure)? set|config)\s+)(?P<name>[A-Za-z_][\w.\-]{0,60}(?i:password|"
-    r"passwd|secret|token|key))"
-    r"[ \t]{1,3}[\"']?(?P<bare>[^\s\"']{3,512})"
-)
-_OF_A_USER = re.compile(r"\b(?:create|alter|grant|set|user|role|login|link)\b", re.IGNORECASE)
-_PROPERTY = re.compile(
-    r"(?<=[A-Za-z.\-_])(?i:password|passwd|passphrase)[ \t]{1,80}(?P<bare>[^\s\"']{3,128})[ \t]*(?=\n|\\n|\Z)"
-)
-_DOTTED = re.compile(r"[A-Za-z][\w\-]*\.[\w.\-]*\Z")
-"""A line of a properties file with a blank between name and value: `spark.ssl.keyPassword   changeme1`."""
-_KEY_SAID = re.compile(
-    r"(?i:(?<![A-Za-z0-9])(?P<name>(?:secret_)?(?:token|secret|api[ _]key|access[ _]key))\s+(?:is|was|"
-    r"to)?:?)\s{1,3}\\{0,3}['\"`]?(?P<bare>[A-Za-z0-9_\-+/=.~]{12,512})"
-)
-
-
-def _said(scene: Scene) -> Iterator[Candidate]:
-    """`the password is hunter2`, `CREATE USER x IDENTIFIED BY 'y'`, `PASSWORD 'y'`."""
-    for match in _SAID.finditer(scene.text):
-        group = "quoted" if match["quoted"] else "bare"
-        value = match[group].rstrip(".,;:)!") if group == "bare" else match[group]
-        prose = group == "bare" and (
-            _PROSE.match(value) or (value.isalpha() and value.islower()) or value.endswith("(")
-        )
-        # `the lines identified by "squash" are …`: only a statement about a user has its password there.
-        stray = match[0][:10].lower() == "identified" and not _OF_A_USER.search(scene.text, 0, match.start())
-        if value and not prose and not stray and not is_placeholder(value):
-            yield Candidate(match.start(group), match.start(group) + len(value), "password", LOOSE + 4)
-    for match in _PROPERTY.finditer(scene.text):
-        dotted = _DOTTED.search(scene.text, max(0, match.start() - 80), match.start()) is not None
-        if dotted and not is_placeholder(match["bare"]):
-            yield Candidate(match.start("bare"), match.end("bare"), "password", LOOSE + 4)
-    for match in _SET.finditer(scene.text):
-        value = match["bare"]
-        password = _PASSWORD_LAST.search(match["name"]) is not None
-        if not is_placeholder(value) and (is_random(value) or (password and not _PROSE.match(value))):
-            kind = "password" if password else kind_by_name(match["name"]) or "secret"
-            yield Candidate(match.start("bare"), match.end("bare"), kind, LOOSE + 4)
-    for match in _KEY_SAID.finditer(scene.text):
-        value = match["bare"].rstrip(".")
-        if (
-            is_random(value)
-            and len(value) >= 16
-            and not scene.shielded(match.start("bare"), match.start("bare") + len(value))
-        ):
-            kind = kind_by_name(match["name"]) or "secret"
-            yield Candidate(match.start("bare"), match.start("bare") + len(value), kind, LOOSE + 2)
-
-
-_OPTION = re.compile(
-    r"(?<![\w\-])--?(?P<name>[a-z\-_]{0,24}(?:password|passwd|pass|passphrase|token|secret|api-?key|"
-    r"access-?key|secret-?key)(?:[a-z\-]{0,3}))[ =]\s{0,2}[\"']?(?P<value>[^\s\"']{3,512})",
-    re.IGNORECASE,
-)
-_SHORT = re.compile(
-    r"\b(?:mysql|mysqldump|mysqladmin|mariadb|mongo(?:sh|dump)?|sshpass)\b[^\n|;]{0,160}? -p "
-    r"?(?P<a>(?<=-p)[^\s\-\"'][^\s\"']{2,128}|(?<=-p )(?<=sshpass -p )[^\s\"']{3,128})"
-    r"|\bsshpass -p ?\\?[\"'](?P<d>[^\"'\n\\]{1,128})"
-    r"|\bcurl\b[^\n|;]{0,200}? (?:-u|--user)[ =][\"']?[^\s:\"']{1,64}:(?P<b>[^\s\"']{1,128})"
-    r"|\bredis-cli\b[^\n|;]{0,120}? -a (?P<c>[^\s\"']{3,128})"
-)
-
-
-def _options(scene: Scene) -> Iterator[Candidate]:
-    for match in _OPTION.finditer(scene.text):
-        name, value = match["name"].lower(), match["value"]
-        about = name.endswith(("-file", "-stdin", "file", "-env")) or value.startswith(("-", "/run/", "file:"))
-        if not about and not is_placeholder(value) and ("pass" in name or is_random(value)):
-            kind = "password" if "pass" in name else "secret"
-            yield Candidate(match.start("value"), match.end("value"), kind, LOOSE + 3)
-    for match in _SHORT.finditer(scene.text):
-        group = match.lastgroup
-        if group is not None and not is_placeholder(match[group]):
-            yield Candidate(match.start(group), match.end(group), "password", LOOSE + 3)
 
 
 def _by_field(scene: Scene) -> Iterator[Candidate]:
@@ -402,9 +317,5 @@ def _about_field(name: str) -> bool:
 
 RULES = (
     Rule(("password", "secret", "aws-key", "azure-key"), ("assignment",), _assignments),
-    Rule(("password", "secret", "aws-key", "azure-key"), ("said",), _said),
-    Rule(("password", "secret"), ("command-line",), _options),
     Rule(("password", "secret", "aws-key", "azure-key"), ("field:password", "field:secret"), _by_field),
 )
-
-__all__ = ["RULES", "SECRET", "TRIGGERS", "entropy", "is_placeholder", "is_random"]

@@ -15,6 +15,7 @@ from proventrail.privacy.detect import (
     naming,
     network,
     sql,
+    statement,
     tokens,
     uri,
 )
@@ -23,7 +24,7 @@ from proventrail.privacy.detect.rule import LOOSE, SECRET, Candidate, Rule, Scen
 from proventrail.privacy.detect.view import View, view
 from proventrail.privacy.spans import KINDS, Span
 
-_MODULES = (tokens, uri, contact, finance, identity, documents, network, assignment, naming)
+_MODULES = (tokens, uri, contact, finance, identity, documents, network, assignment, statement, naming)
 
 _NEVER_NAMES = frozenset(
     kind.name for kind in KINDS.values() if kind.group == "secret" and kind.name not in ("password", "secret")
@@ -175,7 +176,7 @@ class Detector:
 def uri_candidates(scene: Scene, rules: Iterable[tuple[int, Rule]]) -> Iterable[Candidate]:
     """Secrets of one URI: its own parts, and tokens and assignments anywhere in it."""
     yield from uri.in_whole_uri(scene)
-    for rule in (*tokens.RULES, *assignment.RULES):
+    for rule in (*tokens.RULES, *assignment.RULES, *statement.RULES):
         if not any(trigger.startswith("field:") for trigger in rule.triggers):
             yield from rule.find(scene)
 

@@ -17,7 +17,9 @@ TRIGGERS = {
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(
-    rf"(?<![\w.])(?<![A-Za-z0-9][-+])({_OCTET}(?:\.{_OCTET}){{3}})(?!\.?\d|\.[A-Za-z]|[A-Za-z_]|[-+]\d{0, 3}[A-Za-z])"
+    # Not `lib-1.2.3.4`, but the end of a range: `52.140.22.90-52.140.22.99`.
+    r"(?<![\w.])(?:(?<![A-Za-z0-9][-+])|(?<=\.\d-)|(?<=\.\d\d-)|(?<=\.\d\d\d-))"
+    rf"({_OCTET}(?:\.{_OCTET}){{3}})(?!\.?\d|\.[A-Za-z]|[A-Za-z_]|[-+]\d{{0,3}}[A-Za-z])"
 )
 # `version 1.2.3.4`, `app:1.2.3.4`, `Chrome/120.0.6099.1`, `foo==1.2.3.4`: the address of nothing.
 _VERSION_BEFORE = re.compile(

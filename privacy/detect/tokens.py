@@ -138,14 +138,13 @@ def _auth_headers(scene: Scene) -> Iterator[Candidate]:
 
 
 def _holds_password(value: str) -> bool:
-    """Whether the value is `user:password` in Base64; `Basic Operations` decodes to no text."""
+    """Whether the value is `user:password` in Base64, in UTF-8 or Latin-1 (RFC 7617); `Basic Operations` is no text."""
     try:
-        return (
-            ":" in (said := base64.b64decode(value + "=" * (-len(value) % 4), validate=True).decode())
-            and said.isprintable()
-        )
+        said = base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
     except (binascii.Error, ValueError):
         return False
+    texts = (said.decode(charset, "surrogateescape") for charset in ("utf-8", "latin-1"))
+    return b":" in said and any(map(str.isprintable, texts))
 
 
 def _looks_random(value: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from proventrail.privacy.detect import Detector
@@ -80,3 +82,17 @@ def test_an_address_in_a_path_is_found(detector: Detector, text: str) -> None:
 )
 def test_a_kerberos_service_and_a_container_are_no_addresses(detector: Detector, text: str) -> None:
     assert found(detector, text) == []
+
+
+@pytest.mark.parametrize("version", ["52.140.22.90-beta1", "52.140.22.90-rc", "52.140.22.90+7a", "52.140.22.90-1a"])
+def test_four_numbers_with_a_word_after_a_dash_are_a_version(detector: Detector, version: str) -> None:
+    assert detector.scan(f"deployed {version} now") == ()
+    assert [span.kind for span in detector.scan("client 52.140.22.90-52.140.22.99 refused")] == ["ip-public"] * 2
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "latin-1"])
+def test_basic_credentials_are_found_in_either_charset(detector: Detector, charset: str) -> None:
+    value = base64.b64encode("jörg:größe§".encode(charset)).decode()
+    [span] = detector.scan(f"Authorization: Basic {value}")
+    assert span.kind == "auth-header"
+    assert detector.scan("Basic Operations of the cluster") == ()
