@@ -7,16 +7,16 @@ worst case. No batch comes twice. Nothing is produced; the vault is one in a tem
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import statistics
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.privacy.__main__ import RIVALS, free_text, speed
+from benchmarks.privacy.rivals import RIVALS
+from benchmarks.privacy.speed import free_text, speed
 from benchmarks.report import Options, Row
 from benchmarks.stages import raw_batches
 from benchmarks.workloads import Workload, compact, recordings
@@ -98,11 +98,13 @@ def _detection_rows(texts: list[str]) -> Iterator[Row]:
     detector = Detector()
     rate = speed(lambda all_: [detector.scan(text) for text in all_], texts)
     yield Row("anonymise", "detection, free text", "MB/s", (rate,), goal="≥ 20", note=f"{len(texts)} distinct strings")
-    for title, (package, analyser) in RIVALS.items():
-        if importlib.util.find_spec(package) is not None:
-            analyse: Callable[[str], object] = analyser()
+    for other in RIVALS:
+        if other.installed:
+            analyse = other.make()
             rate = speed(lambda all_, run=analyse: [run(text) for text in all_], texts[:_RIVAL_TEXTS])  # type: ignore[misc]
-            yield Row("anonymise", f"{title}, free text", "MB/s", (rate,), baseline="anonymise/detection, free text")
+            yield Row(
+                "anonymise", f"{other.title}, free text", "MB/s", (rate,), baseline="anonymise/detection, free text"
+            )
 
 
 def run(options: Options) -> Iterator[Row]:

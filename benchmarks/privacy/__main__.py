@@ -5,74 +5,13 @@ Presidio (its pattern recognisers alone, no language model) and DataFog run wher
 
 from __future__ import annotations
 
-import importlib.util
-import time
-from collections.abc import Callable, Iterable
-from random import Random
+from collections.abc import Iterable
 
-from benchmarks.privacy.clean import FILLERS
 from benchmarks.privacy.measure import Case, Find, Score, clean, holdout_clean, holdout_plants, plants, score
+from benchmarks.privacy.rivals import RIVALS, Rival
+from benchmarks.privacy.speed import free_text, speed
 from proventrail.privacy.detect import Detector
 from proventrail.privacy.spans import KINDS, Span
-
-LINES = (
-    "{ts} INFO [{job}] run={uuid} wrote {count} rows to "
-    "s3://lake/{table}/dt={date}/part-00000-{uuid}.parquet in {decimal} s",
-    "{ts} WARN org.apache.spark.scheduler.TaskSetManager: Lost task 12.0 in stage 3.0 (TID {count}) "
-    "(worker-1 executor 4)",
-    "SELECT o.id, sum(o.amount) FROM {table} o JOIN {table} c ON o.cid = c.id WHERE o.dt >= '{date}' "
-    "GROUP BY 1 -- {job}",
-    "\tat org.apache.spark.sql.FileFormatWriter$.write(FileFormatWriter.scala:{line})\n\tat "
-    "java.lang.Thread.run(Thread.java:{line})",
-    "Backfill of {table} for {date}: {job} was started by the scheduler after the upstream run {uuid} had finished.",
-    "commit {sha} builds image registry.acme.io/etl/{job}@sha256:{sha} version 3.5.{line}",
-)
-PRESIDIO = {
-    "EMAIL_ADDRESS": ("email",),
-    "CREDIT_CARD": ("credit-card",),
-    "IBAN_CODE": ("iban",),
-    "US_SSN": ("us-ssn",),
-    "US_ITIN": ("us-itin",),
-    "UK_NHS": ("uk-nhs",),
-    "UK_NINO": ("uk-nino",),
-    "IP_ADDRESS": ("ip-public", "ip-private"),
-    "PHONE_NUMBER": ("phone",),
-    "CRYPTO": ("crypto-address",),
-    "ES_NIF": ("es-dni",),
-    "ES_NIE": ("es-nie",),
-    "IT_FISCAL_CODE": ("it-codice-fiscale",),
-    "PL_PESEL": ("pl-pesel",),
-    "IN_PAN": ("in-pan",),
-    "IN_AADHAAR": ("in-aadhaar",),
-    "AU_TFN": ("au-tfn",),
-    "AU_ABN": ("au-abn",),
-    "AU_MEDICARE": ("au-medicare",),
-    "SG_NRIC_FIN": ("sg-nric",),
-    "FI_PERSONAL_IDENTITY_CODE": ("fi-hetu",),
-    "KR_RRN": ("kr-rrn",),
-    "US_PASSPORT": ("passport",),
-    "US_DRIVER_LICENSE": ("driver-licence",),
-    "MEDICAL_LICENSE": ("us-dea",),
-    "MAC_ADDRESS": ("mac",),
-}
-DATAFOG = {
-    "EMAIL": ("email",),
-    "PHONE": ("phone",),
-    "SSN": ("us-ssn",),
-    "CREDIT_CARD": ("credit-card",),
-    "IP_ADDRESS": ("ip-public", "ip-private"),
-    "DOB": ("date-of-birth",),
-}
-
-
-Analyse = Callable[[str], list[tuple[int, int, str]]]
-"""What another detector finds: start, end and its own name of the kind."""
-
-
-def free_text(count: int = 20_000) -> list[str]:
-    """Log lines, queries and stack traces in which nothing is to be found."""
-    random = Random(1)
-    return [random.choice(LINES).format(**{name: make(random) for name, make in FILLERS.items()}) for _ in range(count)]
 
 
 def find_with(detector: Detector) -> Find:
@@ -82,13 +21,6 @@ def find_with(detector: Detector) -> Find:
         return detector.scan_uri(case.text) if case.way == "uri" else detector.scan(case.text, case.context)
 
     return find
-
-
-def speed(run: Callable[[list[str]], object], texts: list[str]) -> float:
-    """MB/s of one core, by the processor time that it took."""
-    start = time.process_time()
-    run(texts)
-    return sum(map(len, texts)) / (time.process_time() - start) / 1e6
 
 
 def table(title: str, result: Score, kinds: Iterable[str] = KINDS) -> None:
@@ -104,8 +36,9 @@ def table(title: str, result: Score, kinds: Iterable[str] = KINDS) -> None:
     print(f"clean strings touched: {result.touched} of {result.clean}")
 
 
-def rival(title: str, analyse: Analyse, names: dict[str, tuple[str, ...]]) -> None:
+def rival(other: Rival) -> None:
     """Another detector on the plants of the kinds that it knows. A finding counts for any kind its name stands for."""
+    analyse, title, names = other.make(), other.title, other.names
     known = {kind for kinds in names.values() for kind in kinds}
     cases = [case for case in plants() if case.spans and all(span.kind in known for span in case.spans)][::4]
 
@@ -128,52 +61,6 @@ def rival(title: str, analyse: Analyse, names: dict[str, tuple[str, ...]]) -> No
     print(f"{title}: {speed(lambda texts: [analyse(text) for text in texts], free_text(300)):.2f} MB/s")
 
 
-def presidio() -> Analyse:
-    """Its pattern recognisers, at the threshold that its documentation names."""
-    from presidio_analyzer import predefined_recognizers
-    from presidio_analyzer.nlp_engine import NlpArtifacts
-    from presidio_analyzer.pattern_recognizer import PatternRecognizer
-
-    recognisers = []
-    for name in dir(predefined_recognizers):
-        cls = getattr(predefined_recognizers, name)
-        if isinstance(cls, type) and issubclass(cls, PatternRecognizer) and cls is not PatternRecognizer:
-            try:
-                recognisers.append(cls())
-            except TypeError:
-                continue
-    recognisers.append(predefined_recognizers.PhoneRecognizer())
-    artifacts = NlpArtifacts([], [], [], [], None, "en")
-
-    def analyse(text: str) -> list[tuple[int, int, str]]:
-        found = []
-        for recogniser in recognisers:
-            results = recogniser.analyze(text, recogniser.supported_entities, artifacts) or []
-            found += [(one.start, one.end, one.entity_type) for one in results if one.score >= 0.4]
-        return found
-
-    return analyse
-
-
-def datafog() -> Analyse:
-    from datafog.processing.text_processing.regex_annotator import RegexAnnotator
-
-    annotator = RegexAnnotator()
-
-    def analyse(text: str) -> list[tuple[int, int, str]]:
-        _, result = annotator.annotate_with_spans(text)
-        return [(span.start, span.end, span.label) for span in result.spans]
-
-    return analyse
-
-
-RIVALS: dict[str, tuple[str, Callable[[], Analyse]]] = {
-    "Presidio": ("presidio_analyzer", presidio),
-    "DataFog": ("datafog", datafog),
-}
-"""Name -> package, and what makes its analyser where the package is installed."""
-
-
 def main() -> None:
     detector = Detector()
     find = find_with(detector)
@@ -190,11 +77,11 @@ def main() -> None:
     print(f"  again, from the memo   {speed(lambda all_: [fresh.scan(text) for text in all_], texts):6.1f} MB/s")
     plain = Detector(backend="python")
     print(f"  without Hyperscan      {speed(lambda all_: [plain.scan(text) for text in all_], texts[:1000]):6.1f} MB/s")
-    for name, (package, analyser) in RIVALS.items():
-        if importlib.util.find_spec(package) is None:
-            print(f"\n{name}: not installed (pip install 'proventrail[bench]')")
+    for other in RIVALS:
+        if other.installed:
+            rival(other)
         else:
-            rival(name, analyser(), PRESIDIO if name == "Presidio" else DATAFOG)
+            print(f"\n{other.title}: not installed (pip install 'proventrail[bench]')")
 
 
 if __name__ == "__main__":
