@@ -21,7 +21,7 @@ from benchmarks.report import Options, Row, as_json, markdown, table, with_ratio
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure Proventrail on this machine.")
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=BENCHES, help=f"some of: {', '.join(BENCHES)}")
-    parser.add_argument("--quick", action="store_true", help="fewer events and runs: minutes instead of a quarter hour")
+    parser.add_argument("--quick", action="store_true", help="fewer events and runs: minutes instead of some ten")
     parser.add_argument(
         "--events", type=int, metavar="N", help="one run of N events in each bench, to see that it works"
     )
